@@ -30,8 +30,8 @@ from livesnn.paths import recordings_dir
 from livesnn.session.comparison import Second
 from livesnn.simulate import DIGITS_URI
 from livesnn.simulate.sources import SimulatedPerson
-from livesnn.teach.add_class import teach
-from livesnn.teach.clips import clips_of
+from livesnn.teach.learn import teach
+from livesnn.teach.lesson import clips_of
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs/images"
 SETTLED_S = 8.0

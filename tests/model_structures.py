@@ -20,8 +20,8 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, model_folder
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork
-from livesnn.teach import RECORDINGS, recordings_of
-from livesnn.teach.add_class import KEY, TAUGHT, taught_before
+from livesnn.teach.model import KEY, TAUGHT, taught_before
+from livesnn.teach.recordings import RECORDINGS, recordings_of
 from livesnn.weights import CARD_KEY, GRAPH, WEIGHTS, Weights
 from tests.structures import NUMBERS, TEXTS, Case, Random, Subject, damaged_json, maybe_broken, one_file, pick
 

@@ -49,15 +49,9 @@ from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.infer.cost import mean_density
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
 from livesnn.paths import models_dir, own_models_dir
-from livesnn.teach import (
-    Lesson,
-    Recognised,
-    Recordings,
-    describe_lesson,
-    describe_measured,
-    own_folder,
-    recordings_of,
-)
+from livesnn.teach.model import own_folder
+from livesnn.teach.recordings import Recordings, recordings_of
+from livesnn.teach.report import Report, Resemblance, describe, describe_measured
 from livesnn.threads import Worker
 
 ENGINES: dict[Engine, tuple[str, str]] = {  # name → words, the module it needs
@@ -323,7 +317,7 @@ class Changed:
     name: str | None = None
 
 
-Learned = Lesson | Recognised | Changed
+Learned = Report | Resemblance | Changed
 
 
 class Learning:
@@ -356,7 +350,7 @@ class Learning:
         if not stop.is_set():
             fields = msgspec.json.decode(written, type=dict[str, Any])
             known = fields.get("recognised")
-            kind: type[Learned] = Recognised if known else Changed if "name" in fields else Lesson
+            kind: type[Learned] = Resemblance if known else Changed if "name" in fields else Report
             self._learned = msgspec.convert(known or fields, kind)
 
 
@@ -516,13 +510,13 @@ class TaughtDialog(Dialog):
         gesture, words = self._gesture, ""
         if isinstance(made, LivesnnError):
             words = str(made)
-        elif isinstance(made, Lesson | Changed):
+        elif isinstance(made, Report | Changed):
             self._model = made.folder
             if isinstance(made, Changed):
                 gesture = made.name or ""
                 words = f"{made.gesture} is now called {made.name}" if made.name else f"{made.gesture} is removed"
             else:
-                words = describe_lesson(made)[0]
+                words = describe(made)[0]
             words += f" in the new model “{Path(made.folder).name}”. {HOW_CHANGED}"
             self.made.emit(made.folder)
         self._list(gesture)

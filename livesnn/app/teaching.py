@@ -23,23 +23,10 @@ from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.recorder import Recorder
 from livesnn.infer.model import model_folder
 from livesnn.session.session import CORRECTED_S
-from livesnn.teach import (
-    LONGEST_NAME,
-    READY_S,
-    SIMULATED,
-    Lesson,
-    Recognised,
-    Recordings,
-    as_taught,
-    check_lesson,
-    check_teachable,
-    describe_lesson,
-    describe_measured,
-    forget,
-    new_recording,
-    own_folder,
-    recordings_of,
-)
+from livesnn.teach.lesson import READY_S
+from livesnn.teach.model import LONGEST_NAME, SIMULATED, as_taught, check_lesson, check_teachable, own_folder
+from livesnn.teach.recordings import Recordings, forget, new_recording, recordings_of
+from livesnn.teach.report import Report, Resemblance, describe, describe_measured
 
 PERFORMED_S = 10.0
 OVER = ("ended", "failed")
@@ -148,7 +135,7 @@ class Teaching:
         gesture = as_taught(gesture, model)
         check_lesson(gesture, model)
         shown: list[Path] = []  # recordings that a model has learned from
-        before: Lesson | None = None  # what the last of them taught
+        before: Report | None = None  # what the last of them taught
         while True:
             recording = yield from self._record(gesture)
             try:
@@ -171,20 +158,20 @@ class Teaching:
             before = learned
         self._window.model_requested.emit(made, self._player.models.engine)
 
-    def _learn_from(self, shown: list[Path], gesture: str, model: str, denoise: bool) -> Steps[Lesson | Changed]:
+    def _learn_from(self, shown: list[Path], gesture: str, model: str, denoise: bool) -> Steps[Report | Changed]:
         """Return the lesson; or, where the gesture is known and the person wants it, another name for what it is."""
         out = own_folder(model, gesture)
         learn = partial(Learning, gesture, shown, model, out, *["--denoise"] * denoise, "--if-known")
         learned = yield from _learn(gesture, learn("go-on" if len(shown) > 1 else "stop"))
-        if isinstance(learned, Recognised):
+        if isinstance(learned, Resemblance):
             renames = yield from self._ask_about(learned, gesture)
             named = Learning(learned.label, [], model, out, "--rename", gesture) if renames else learn("go-on")
             learned = yield from _learn(gesture, named)
-        assert isinstance(learned, Lesson | Changed)
+        assert isinstance(learned, Report | Changed)
         return learned
 
     @staticmethod
-    def _ask_about(known: Recognised, gesture: str) -> Steps[bool]:
+    def _ask_about(known: Resemblance, gesture: str) -> Steps[bool]:
         """Return True to give what is known another name, and False to learn the gesture."""
         words = (
             f"Rename it: the model learns nothing. From now on, it calls {known.label} “{gesture}”.\n"
@@ -245,15 +232,15 @@ def _renamed(changed: Changed) -> Steps[None]:
         pass
 
 
-def _shown_again(lesson: Lesson, recording: Path, better: Lesson | None) -> Steps[bool]:
+def _shown_again(report: Report, recording: Path, better: Report | None) -> Steps[bool]:
     """Yield how well it was learned; return True to show it once more, and False to use the model as it is.
 
     ``better``: the lesson before, if more of that was recognised.
     """
     use, more = "Use it", "Show it again"
-    buttons = (more, use) if lesson.poor or lesson.at_rest else (use, more)
-    learned, *how_well = describe_lesson(lesson)
-    where = [f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"]
+    buttons = (more, use) if report.poor or report.at_rest else (use, more)
+    learned, *how_well = describe(report)
+    where = [f"the model is “{Path(report.folder).name}” in your list (Ctrl+M), and the recording is {recording}"]
     if better is not None:
         where += [
             f"before this recording it was {100 * better.share:.0f} %: that model is “{Path(better.folder).name}”"
@@ -384,7 +371,7 @@ class Correcting:
                 gesture, files.shown, before, own_folder(before, gesture), "--again", *as_flags(files)
             )
             learned = yield from _learn(gesture, learning)
-            assert isinstance(learned, Lesson)
+            assert isinstance(learned, Report)
             said = describe_measured(learned, learned.window_s)[0]
             if learned.poor:
                 shutil.rmtree(learned.folder, ignore_errors=True)

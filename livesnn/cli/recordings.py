@@ -22,7 +22,8 @@ from livesnn.errors import SourceError
 from livesnn.files import expanded
 from livesnn.paths import own_models_dir
 from livesnn.progress import Progress
-from livesnn.teach import Recognised, Recordings, describe_lesson, recordings_of
+from livesnn.teach.recordings import Recordings, recordings_of
+from livesnn.teach.report import Resemblance, describe
 
 if TYPE_CHECKING:
     from livesnn.events.recording import RecordingInfo
@@ -313,19 +314,12 @@ def teach(
     """
     from livesnn.events.filters import Orientation
     from livesnn.sources import event_source, is_live, open_source
-    from livesnn.teach import (
-        AlreadyRecognisedError,
-        as_taught,
-        check_lesson,
-        check_out,
-        forget,
-        lessons_dir,
-        new_recording,
-        own_folder,
-    )
-    from livesnn.teach.add_class import LEAST_WINDOWS
-    from livesnn.teach.add_class import teach as learn
-    from livesnn.teach.clips import Take, read_takes, record_lesson
+    from livesnn.teach.learn import LEAST_WINDOWS
+    from livesnn.teach.learn import teach as learn
+    from livesnn.teach.lesson import Take, read_takes, record_lesson
+    from livesnn.teach.model import as_taught, check_lesson, check_out, own_folder
+    from livesnn.teach.recordings import forget, lessons_dir, new_recording
+    from livesnn.teach.report import AlreadyRecognisedError
 
     gesture = as_taught(gesture, model)
     folder = own_folder(model, gesture, rename) if out is None else expanded(out)
@@ -349,9 +343,9 @@ def teach(
         turned = Orientation() if upright else mounting.upright
         return read_takes(file, card.input, orientation=turned, denoise=denoise, tell=_tell, **of)
 
-    def go_on(recognised: Recognised) -> bool:
+    def go_on(known_as: Resemblance) -> bool:
         nonlocal decided
-        decided = _asked(recognised) if if_known == "ask" and not json else if_known
+        decided = _asked(known_as) if if_known == "ask" and not json else if_known
         return decided not in ("stop", "alias")
 
     with ExitStack() as unless_learned:
@@ -369,7 +363,7 @@ def teach(
             takes += read(file, seconds=seconds, label=_label(source, gesture, card))
         try:
             with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
-                lesson = learn(
+                report = learn(
                     gesture,
                     takes,
                     model,
@@ -382,20 +376,16 @@ def teach(
                 )
         except AlreadyRecognisedError as error:
             if decided == "alias":
-                return _change(error.recognised.label, gesture, model, folder, json=json)
+                return _change(error.resemblance.label, gesture, model, folder, json=json)
             if not json:
                 raise
-            write_json({"recognised": asdict(error.recognised)})
+            write_json({"recognised": asdict(error.resemblance)})
             return 0
         unless_learned.pop_all()
     if json:
-        write_json(asdict(lesson) | {"poor": lesson.poor, "recordings": files})
+        write_json(asdict(report) | {"poor": report.poor, "recordings": files})
     else:
-        write(
-            "\n".join(
-                [*describe_lesson(lesson), *(f"the recording is {file}" for file in files if file not in sources)]
-            )
-        )
+        write("\n".join([*describe(report), *(f"the recording is {file}" for file in files if file not in sources)]))
         turned = [*(["--rotate", str(mounting.rotate)] if mounting.rotate else []), *["--mirror"] * mounting.mirror]
         _say_where(folder, next(filter(is_live, sources), "SOURCE"), turned)
     return 0
@@ -413,7 +403,7 @@ def _say_where(folder: Path, source: str = "SOURCE", flags: Iterable[str] = ()) 
 
 def _change(gesture: str, name: str, model: str, folder: Path, *, json: bool) -> int:
     """Rename a class, or remove it if there is no name."""
-    from livesnn.teach import change_class
+    from livesnn.teach.correct import change_class
 
     change_class(gesture, model, folder, name=name)
     if json:
@@ -452,12 +442,12 @@ def _tell(line: str) -> None:
     say(f"livesnn teach: {line}")
 
 
-def _asked(recognised: Recognised) -> IfKnown:
+def _asked(known_as: Resemblance) -> IfKnown:
     """Ask what to do with a gesture that is known already."""
     if sys.stdin is None or not sys.stdin.isatty():
-        _tell(f"{recognised.question} Yes, since there is no terminal to answer in (--if-known stop)")
+        _tell(f"{known_as.question} Yes, since there is no terminal to answer in (--if-known stop)")
         return "go-on"
-    _tell(f"{recognised.question} [y: yes, N: no, a: no, but call {recognised.label} by the new name]")
+    _tell(f"{known_as.question} [y: yes, N: no, a: no, but call {known_as.label} by the new name]")
     answer = sys.stdin.readline().strip().casefold()
     return "alias" if answer in ("a", "alias") else "go-on" if answer in ("y", "yes") else "stop"
 

@@ -32,8 +32,8 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_clip, gesture_stream
 from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
-from livesnn.teach.add_class import teach
-from livesnn.teach.clips import Take, clips_of
+from livesnn.teach.learn import teach
+from livesnn.teach.lesson import Take, clips_of
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate, score_interval
 from livesnn.video import emulate

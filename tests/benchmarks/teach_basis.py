@@ -1,4 +1,4 @@
-"""Writes teach.safetensors of a model: how teaching makes moments of its spikes (`livesnn.teach.clips.Memory`).
+"""Writes teach.safetensors of a model: how teaching makes moments of its spikes (`livesnn.teach.windows.Embedding`).
 
 `python tests/benchmarks/teach_basis.py --model models/gestures`. Simulated people perform everyday movements and
 invented ones. Principal components of the spikes become the projection, and the covariance of their traces the mix.
@@ -27,7 +27,7 @@ from livesnn.simulate.everyday import _FAVOURITES, _STROKES, through
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene, _warmed_up, clip_frames
 from livesnn.simulate.motions import IDLE
 from livesnn.simulate.scene import FRAME_US, LAMP_SHARE, Film, shapes_of
-from livesnn.teach.clips import MEMORY
+from livesnn.teach.model import EMBEDDING
 from livesnn.train.datasets.clips import Frames, cached, in_processes
 
 FRAMES, PEOPLE, VIEWS = 160, 4, 4
@@ -328,7 +328,7 @@ def main(model: str = "gestures") -> None:
     mix = (ways / np.sqrt(sizes)).T.astype(np.float32)
     arrays = {"project.weight": project, "project.bias": bias, "mix": mix, "rest": rest.astype(np.float32)}
     # safetensors writes what lies in memory, whatever the order of its axes.
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / MEMORY)
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / EMBEDDING)
 
 
 if __name__ == "__main__":

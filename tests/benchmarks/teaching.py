@@ -28,7 +28,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import UNDECIDED, Decider, FloatArray
 from livesnn.infer.model import load_model, model_folder, pooled_spikes
 from livesnn.infer.spike_engine import EPSILON, Dense
-from livesnn.teach.add_class import teach
+from livesnn.teach.learn import teach
 from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.clips import Frames, cached, in_processes
 from livesnn.weights import WEIGHTS, Weights, load_weights

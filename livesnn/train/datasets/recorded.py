@@ -16,7 +16,7 @@ from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, frames
 from livesnn.sources import open_source
-from livesnn.teach.clips import clips_of
+from livesnn.teach.lesson import clips_of
 from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.clips import (
     Clips,
