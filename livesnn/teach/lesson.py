@@ -23,7 +23,7 @@ from livesnn.events.recorder import Recorder
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.run import FrameStream
-from livesnn.progress import no_notice
+from livesnn.progress import Notify, no_notice
 from livesnn.sources import open_source
 from livesnn.teach.recordings import forget
 
@@ -54,7 +54,7 @@ def record_lesson(
     seconds: float,
     ready_s: float = READY_S,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
-    tell: Callable[[str], None] = no_notice,
+    tell: Notify = no_notice,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Record someone in front of a live source, who stands still for ``ready_s`` and then performs a gesture.
@@ -111,7 +111,7 @@ def read_takes(
     unless: str = "",
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
     denoise: bool = False,
-    tell: Callable[[str], None] = no_notice,
+    tell: Notify = no_notice,
 ) -> list[Take]:
     """Return a recording's frames for the input ``spec``, in parts without a gap in time.
 

@@ -26,16 +26,10 @@ from livesnn.events.recording import open_recording
 from livesnn.infer.model import own_models, read_card
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import EventOutput
-<<<<<<< HEAD
 from livesnn.progress import no_notice
-from livesnn.teach import Recordings, lessons_dir, recordings_of
-from livesnn.teach.add_class import teach
-from tests.unit.test_teach import BELOW, LEFT, RIGHT, SIDE, clip, write_recording, write_remembering
-=======
 from livesnn.teach.learn import teach
 from livesnn.teach.recordings import Recordings, lessons_dir, recordings_of
 from tests.lessons import BELOW, LEFT, RIGHT, SIDE, clip, write_recording, write_remembering
->>>>>>> a647ef0e (Teaching: a lesson, the detector that is learned from it, corrections and the model that results, each in its module)
 
 MakeWindow = Callable[..., MainWindow]
 Where = tuple[slice, slice]
