@@ -141,7 +141,7 @@ OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE = (
 )  # fmt: skip
 NOTHING = (IDLE, WALKING, NOBODY, RAISING, OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)
 """No gesture: standing still, walking by, an empty scene, arms that only rise and fall, and scenes in which something
-other than a person moves (gestures.py)."""
+other than a person moves (surroundings.py)."""
 
 TEACHABLE = ("wander", "circle_both", "flap", "push", "wave_both")
 """The movements that make up the narrow "other", on which teaching is measured."""

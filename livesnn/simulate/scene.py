@@ -2,7 +2,7 @@
 
 Everything is drawn of one shape, the round cone: a segment with a radius at each end, shaded as if it were round,
 with a texture that moves along. Shapes are painted from the farthest to the nearest. What moves besides the person is
-drawn in gestures.py.
+in surroundings.py.
 """
 
 from __future__ import annotations

@@ -6,32 +6,22 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from livesnn.card import InputSpec
 from livesnn.errors import SourceError
 from livesnn.events.packet import Closing, Events, EventSource, Packet, Resolution, SourceCounters
-from livesnn.events.slicer import Frame
 from livesnn.simulate import DIGITS_URI, GESTURES_URI, digits, gestures, saccades
-from livesnn.simulate.digits import SIZE, draw_digit
+from livesnn.simulate.digits import TurningDigits
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES, PEOPLE, names_like
 from livesnn.simulate.scene import LAMP_SHARE
-from livesnn.video import NO_LIMIT, FrameSource, Limit
-from livesnn.video.video_file import check_takes_video, fit
+from livesnn.video import FrameSource
 
 _SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}
 """Seeds used when none is given: a well-lit person whom the model recognises, and a clear digit."""
 
 PACKET_US = 10_000
-STEPS = 10  # Frames of a whole turn
-TURNS = 3  # Turns of one digit before the next digit comes
-WAYS = ("clockwise", "counter-clockwise")
-
-Bytes = npt.NDArray[np.uint8]
 
 
 def open_simulation(uri: str) -> EventSource | FrameSource:
@@ -107,81 +97,6 @@ class SimulatedPerson(Closing):
 
     def close(self) -> None:
         self._closed.set()
-
-
-class Turn(NamedTuple):
-    """From ``begun_us`` on a digit is shown; ``label`` says which, and which way it turns."""
-
-    begun_us: int
-    label: str
-
-
-class TurningDigits(FrameSource):
-    """One digit after another, each turning three times about its middle: the paper's task Seq 2 as a live source.
-
-    ``seed`` draws the digits, their handwriting and directions. Where it is ``paced``, by the monotonic seconds of
-    ``clock``, a late reader gets the waiting frames at once; otherwise frames come as fast as they are asked for.
-    """
-
-    resolution = Resolution(SIZE, SIZE)
-    name = DIGITS_URI
-
-    def __init__(self, seed: int, *, paced: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self.turns: list[Turn] = []  # shown so far, the current one last
-        self._seed = seed
-        self._paced = paced
-        self._clock = clock
-        self._closed = threading.Event()
-
-    def frames(self, input: InputSpec, from_us: int = 0, limit: Limit = NO_LIMIT) -> Iterator[Frame]:  # noqa: A002
-        """Yield a frame each Δt until `close`, each turned by a tenth; a turn begins or ends upright."""
-        delta_t_us = check_takes_video(input, self.name, "choose mnist-seq2")
-        ended = limit.stop or self._closed
-        begun_s = self._clock()
-        t_us = 0
-        for label, images in self._digits():
-            self.turns.append(Turn(t_us, label))
-            for image in images:
-                left_s = begun_s + t_us * 1e-6 - self._clock() if self._paced else 0.0
-                if t_us >= limit.end_us or ended.wait(max(left_s, 0.0)):
-                    return
-                picture = fit(np.repeat(image[..., None], 3, axis=2), input)
-                yield Frame(t_us, picture, 0, time.perf_counter(), start=t_us == 0)
-                t_us += delta_t_us
-
-    def _digits(self) -> Iterator[tuple[str, list[Bytes]]]:
-        """Yield digits for ever, never one twice in a row: its label, and its pictures uint8 [28, 28]."""
-        rng = np.random.default_rng(self._seed)
-        digit = int(rng.integers(10))
-        while True:
-            way = int(rng.integers(2))
-            drawn = draw_digit(digit, rng)
-            turn = [turned(drawn, 360 / STEPS * step) for step in range(STEPS)]
-            yield f"{digit} {WAYS[way]}", (turn[::-1] if way else turn) * TURNS
-            digit = (digit + int(rng.integers(1, 10))) % 10
-
-    def close(self) -> None:
-        self._closed.set()
-
-
-def turned(image: Bytes, degrees: float) -> Bytes:
-    """Return a picture uint8 [H, W] turned clockwise about its middle, bilinear, zero outside.
-
-    `train.datasets.sequences` does the same with torch.
-    """
-    height, width = image.shape
-    across, down = np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2
-    place = across[None, :] + 1j * down[:, None]
-    source = place * np.exp(-1j * np.deg2rad(degrees)) + complex(width - 1, height - 1) / 2
-    x, y = source.real, source.imag
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    padded = np.pad(image.astype(np.float64), 2)
-    total = np.zeros(image.shape)
-    for right, below in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        column, row = left + right, top + below
-        weight = (1 - abs(x - column)) * (1 - abs(y - row))
-        total += weight * padded[np.clip(row + 2, 0, height + 3), np.clip(column + 2, 0, width + 3)]
-    return np.round(total + 1e-6).astype(np.uint8)
 
 
 ALL_GESTURES = "gestures"

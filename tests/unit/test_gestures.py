@@ -23,7 +23,6 @@ from livesnn.simulate.gestures import (
     gesture_random,
     gesture_stream,
     performance,
-    with_surroundings,
 )
 from livesnn.simulate.motions import (
     CURTAIN,
@@ -52,6 +51,7 @@ from livesnn.simulate.scene import (
     surrounded,
 )
 from livesnn.simulate.sources import SimulatedPerson, open_simulation, scene_resolution, simulate_scene
+from livesnn.simulate.surroundings import with_surroundings
 
 TIMES_S = np.arange(0, 2, 0.004)
 SHOULDER, ELBOW, WRIST, TIP = range(4)

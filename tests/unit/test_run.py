@@ -25,7 +25,7 @@ from livesnn.infer.decide import Decider, Reason, probabilities
 from livesnn.infer.model import State, read_card
 from livesnn.infer.run import Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
-from livesnn.simulate.sources import TurningDigits
+from livesnn.simulate.digits import TurningDigits
 from tests.fake_source import SMALL, FakeSource
 from tests.synthetic import moving_bar, write_model, write_recording
 

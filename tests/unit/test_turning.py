@@ -14,8 +14,8 @@ from livesnn.cli import streams
 from livesnn.errors import ModelError, SourceError
 from livesnn.infer.model import load_model
 from livesnn.infer.run import run_frames
-from livesnn.simulate.digits import draw_digit
-from livesnn.simulate.sources import STEPS, TURNS, TurningDigits, open_simulation, turned
+from livesnn.simulate.digits import STEPS, TURNS, TurningDigits, draw_digit, turned
+from livesnn.simulate.sources import open_simulation
 from livesnn.sources import event_source
 from livesnn.video import Limit
 
