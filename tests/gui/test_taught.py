@@ -154,6 +154,7 @@ def test_what_is_the_gesture_itself_is_not_taken_for_an_error(
     window = make_window(own / "halves-right")
     with streaming(Scene(RIGHT)) as address:
         watch(qtbot, window, address)
+        qtbot.wait(1500)  # enough of it to learn from
         window.commands["wrong"].trigger()
         said = wait_for(qtbot, window, "too much like right")
         share = re.search(r"With the correction, only (\d+) % of the", said)
