@@ -1,4 +1,7 @@
-"""`open_source`: what a SOURCE of the command line names, opened."""
+"""`open_source`: what a SOURCE of the command line names, opened by the module that reads its kind.
+
+Those are events/recording.py, events/cameras/ (one module for each kind of live source), video/ and simulate/.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from livesnn.errors import FormatError, SourceError
+from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import EventSource
 from livesnn.files import expanded
 from livesnn.paths import recordings_dir
 from livesnn.progress import Notify, Progress, no_notice, no_progress
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource, is_video
 
 if TYPE_CHECKING:  # modules that take long to import
     from livesnn.events.recording import Recording, RecordingInfo
@@ -115,30 +118,24 @@ def shipped_clip(name: str) -> str:
 
 def open_events(path: Path, *, stream: str | None = None, progress: Progress = no_progress) -> Recording:
     """Open a recording as `open_recording` does; of a video, events that are made of its pictures."""
+    if is_video(path):
+        from livesnn.video.emulate import open_video_events
+
+        return open_video_events(path, stream, progress)
     from livesnn.events.recording import open_recording
 
-    try:
-        return open_recording(path, stream=stream, progress=progress)
-    except FormatError:
-        if not _is_video(path):
-            raise
-    from livesnn.video.emulate import open_video_events
-
-    return open_video_events(path, stream, progress)
+    return open_recording(path, stream=stream, progress=progress)
 
 
 def describe(path: Path, progress: Progress = no_progress) -> RecordingInfo:
     """Read a whole recording or video and return what is in it; raises as `open_source` does, and as ``progress``."""
+    if is_video(path):
+        from livesnn.video.video_file import describe_video
+
+        return describe_video(path, progress)
     from livesnn.events import recording
 
-    try:
-        return recording.describe(path, progress)
-    except FormatError:
-        if not _is_video(path):
-            raise
-    from livesnn.video.video_file import describe_video
-
-    return describe_video(path, progress)
+    return recording.describe(path, progress)
 
 
 def event_source(source: Source) -> EventSource:
@@ -149,23 +146,15 @@ def event_source(source: Source) -> EventSource:
     return source
 
 
-def _is_video(path: Path) -> bool:
-    from livesnn.video.video_file import is_video
-
-    return is_video(path)
-
-
 def _open_file(path: Path, progress: Progress, *, at_once: bool) -> Source:
-    """Open a recording of events or, where it isn't one, a video."""
+    """Open a recording of events, or a video; a video's stream is of events."""
     from livesnn.events.formats.registry import parse_recording_path
-    from livesnn.events.recording import open_recording
 
-    try:
+    named = parse_recording_path(path)
+    if not is_video(named.file):
+        from livesnn.events.recording import open_recording
+
         return open_recording(path, progress=progress, at_once=at_once)
-    except FormatError:
-        named = parse_recording_path(path)
-        if not _is_video(named.file):
-            raise
     if named.stream is not None:
         return open_events(named.file, stream=named.stream, progress=progress)
     from livesnn.video.video_file import open_video

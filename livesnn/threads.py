@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -119,12 +118,6 @@ class BoundedQueue(Generic[T]):
         Returns an item's size in bytes.
     count
         Returns how much an item adds to `taken`, `dropped` and `unread`, such as its events.
-    arrived_s
-        Returns when an item arrived, for ``max_age_s``.
-    max_age_s
-        An item that arrived longer ago is dropped instead of taken.
-    clock
-        Seconds, as ``arrived_s``.
     """
 
     def __init__(
@@ -134,16 +127,11 @@ class BoundedQueue(Generic[T]):
         max_bytes: int,
         size: Callable[[T], int],
         count: Callable[[T], int] = lambda item: 1,
-        arrived_s: Callable[[T], float] = lambda item: float("inf"),
-        max_age_s: float = float("inf"),
-        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.taken = self.dropped = 0
         self._blocks = policy == "block"
         self._max_bytes = max_bytes
-        self._size, self._count, self._arrived_s = size, count, arrived_s
-        self._max_age_s = max_age_s
-        self._clock = clock
+        self._size, self._count = size, count
         self._queue: deque[T] = deque()
         self._queued_bytes = 0
         self._changed = threading.Condition()
@@ -154,12 +142,6 @@ class BoundedQueue(Generic[T]):
         """What waits; after `close`, what nobody will take."""
         with self._changed:
             return sum(map(self._count, self._queue))
-
-    def waited_s(self) -> float:
-        """Return how long ago the oldest item that counts arrived; 0 where there is none."""
-        with self._changed:
-            oldest = next((item for item in self._queue if self._count(item)), None)
-            return 0.0 if oldest is None else self._clock() - self._arrived_s(oldest)
 
     @property
     def ended(self) -> bool:
@@ -172,12 +154,15 @@ class BoundedQueue(Generic[T]):
         size = self._size(item)
         room = self._max_bytes - size
         with self._changed:
-            while self._waits(room):
-                self._changed.wait(WAKE_S)
+            while self._queue and self._queued_bytes > room and not self._ended:
+                if not self._blocks:
+                    self.dropped += self._count(self._remove_oldest())
+                elif self._closed:
+                    break
+                else:
+                    self._changed.wait(WAKE_S)
             if self._ended:
                 return
-            while self._queue and not self._blocks and self._queued_bytes > room:
-                self._drop_oldest()
             self._queue.append(item)
             self._queued_bytes += size
             self._changed.notify_all()
@@ -196,8 +181,6 @@ class BoundedQueue(Generic[T]):
         """Wait for an item; None when the queue has ended and is empty, or is closed."""
         with self._changed:
             while not self._closed:
-                while self._queue and self._clock() - self._arrived_s(self._queue[0]) > self._max_age_s:
-                    self._drop_oldest()
                 if self._queue:
                     taken = self._remove_oldest()
                     self.taken += self._count(taken)
@@ -218,13 +201,6 @@ class BoundedQueue(Generic[T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-    def _waits(self, room: int) -> bool:
-        over = self._closed or self._ended
-        return self._blocks and not over and bool(self._queue) and self._queued_bytes > room
-
-    def _drop_oldest(self) -> None:
-        self.dropped += self._count(self._remove_oldest())
 
     def _remove_oldest(self) -> T:
         self._changed.notify_all()

@@ -32,6 +32,15 @@ def eventually(condition: Callable[[], T], timeout_s: float = PATIENCE_S, every_
     return found
 
 
+class HeldClock:
+    """Seconds that are set by hand."""
+
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 def in_real_time(test: Test) -> Test:
     """Give a test of real time three attempts. A machine can stand still for a while; what is broken fails thrice."""
 

@@ -21,12 +21,12 @@ import onnxruntime
 
 from livesnn import subprocesses
 from livesnn.bench import EngineName, spread
+from livesnn.bench.memory_source import MemorySource
 from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.packet import EventSource, Resolution
 from livesnn.events.pipeline import open_pipeline
-from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.cost import mean_density
 from livesnn.infer.decide import Percentiles

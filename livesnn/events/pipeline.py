@@ -1,6 +1,8 @@
-"""The one chain from a source to the network, for the window, run, serve, record and teach: `open_pipeline`.
+"""The one chain from a source to the network, `open_pipeline`.
 
-source → playback clock → time limit → orient → record → gate → thin what is late → denoise → show → thin → buffer
+source → playback clock → time limit → orient → record → gate → on time → denoise → show → buffer → on time
+
+The drop policy is here: `on_time` leaves out what is late.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import replace
 
 from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
+from livesnn.events.event_rate import EventRate
 from livesnn.events.filters import Orientation, check_seconds, orient_packets, take_seconds
 from livesnn.events.packet import (
     NO_EVENTS,
@@ -32,11 +35,11 @@ Stage = Callable[[Iterable[Packet]], Iterator[Packet]]  # A generator function f
 See = Callable[[Packet], None]
 """Looks at a packet on its way, in the thread that reads the source. It must be quick."""
 
-LIVE_BUFFER_BYTES = 64_000_000  # As much as comes in `LIVE_MAX_AGE_S` at 50 million events a second.
+LIVE_BUFFER_BYTES = 64_000_000  # As much as comes in `MAX_AGE_S` at 50 million events a second.
 
-LIVE_MAX_AGE_S = 0.1
-"""A live packet that waited longer, in a camera's driver or for the network, is dropped. A late decision is worse
-than a missing event."""
+MAX_AGE_S = 0.1
+"""The drop policy: a live packet that waited longer, in a camera's driver or for the network, loses all its events. A
+late decision is worse than a missing event."""
 
 THINNED = ((0.6, 1), (0.7, 2), (0.8, 4), (0.9, 8), (1.0, 32))
 """Up to this share of the greatest age, one of so many events is kept."""
@@ -47,15 +50,10 @@ def packet_bytes(packet: Packet) -> int:
     return packet.events.nbytes + 256
 
 
-def packet_queue(policy: Policy, max_bytes: int, max_age_s: float = math.inf) -> BoundedQueue[Packet]:
+def packet_queue(policy: Policy, max_bytes: int) -> BoundedQueue[Packet]:
     """Return a queue of packets that counts their events."""
     return BoundedQueue(
-        policy=policy,
-        max_bytes=max_bytes,
-        max_age_s=max_age_s,
-        size=packet_bytes,
-        count=lambda packet: packet.events.size,
-        arrived_s=lambda packet: packet.arrived_s,
+        policy=policy, max_bytes=max_bytes, size=packet_bytes, count=lambda packet: packet.events.size
     )
 
 
@@ -68,7 +66,6 @@ def open_pipeline(
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
     record: See | None = None,  # sees each upright packet, noise included
     gate: Stage | None = None,  # lets packets through or not, as for a pause
-    arrived: See | None = None,  # sees each packet that the gate lets through, noise included
     noise: DenoiseState | None = None,  # of the upright picture's size; None: noise stays
     denoise: Callable[[], bool] = lambda: True,  # whether the filter is on; called once a packet
     show: See | None = None,  # sees each packet that is left for the network
@@ -76,7 +73,8 @@ def open_pipeline(
     # recording that is played in its own time. None: no thread; packets are read when they are needed.
     policy: Policy | None = "drop_oldest",
     max_bytes: int = LIVE_BUFFER_BYTES,
-    max_age_s: float = LIVE_MAX_AGE_S,  # what waited longer is dropped unless policy is "block", and before thinned
+    max_age_s: float = MAX_AGE_S,  # with "drop_oldest": see `on_time`
+    now_s: Callable[[], float] = time.perf_counter,
     owns_source: bool = True,  # whether closing the pipeline closes the source
 ) -> Pipeline:
     """Return the packets of a source as the network gets them.
@@ -89,36 +87,33 @@ def open_pipeline(
         if owns_source:
             source.close()
         raise
-    arrivals = SourceCounters()
-
-    def count(packet: Packet) -> None:
-        arrivals.events += packet.events.size
-
+    counters, arrived, filtered = SourceCounters(), EventRate(now_s), EventRate(now_s)
     packets: Iterable[Packet] = checked_packets(source)
     if clock is not None:
         packets = paced(packets, clock)
     if seconds is not None or stop is not None:
-        packets = take_seconds(packets, seconds, live=source.live, stop=stop)
+        packets = take_seconds(packets, seconds, live=source.live, stop=stop, clock=now_s)
     if orientation != Orientation():
         packets = orient_packets(packets, source.resolution, orientation)
     if record is not None:
         packets = seen(packets, record)
     if gate is not None:
         packets = gate(packets)
-    packets = seen(packets, count)
-    if arrived is not None:
-        packets = seen(packets, arrived)
-    if policy == "drop_oldest":
-        packets = on_time(packets, max_age_s, arrivals)
+    packets = seen(packets, arrived.add)
+    if policy != "drop_oldest":
+        max_age_s = math.inf
+    packets = on_time(packets, max_age_s, counters, now_s)
     if noise is not None:
         packets = denoise_packets(packets, noise, enabled=denoise)
+    packets = seen(packets, filtered.add)
     if show is not None:
         packets = seen(packets, show)
-    queue = policy and packet_queue(policy, max_bytes, math.inf if policy == "block" else max_age_s)
-    if queue is not None and policy == "drop_oldest":
-        packets = as_fast_as(queue, packets, max_age_s, arrivals)
+    queue = None if policy is None else packet_queue(policy, max_bytes)
     resolution = orientation.resolution(source.resolution)
-    return Pipeline(packets, source, arrivals, queue, resolution, noise, owns_source=owns_source)
+    return Pipeline(
+        packets, source, resolution, arrived, filtered, counters, noise, queue, max_age_s, now_s,
+        owns_source=owns_source,
+    )  # fmt: skip
 
 
 def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
@@ -135,37 +130,20 @@ def on_time(
 ) -> Iterator[Packet]:
     """Yield packets, thinned so that what follows keeps up with them; ``counters.dropped`` counts what is left out.
 
-    A packet that arrived longer ago than ``max_age_s`` loses all of its events.
-    """
-    for packet in packets:
-        late_s = clock() - packet.arrived_s if packet.arrived_s else 0.0
-        yield _thinned(packet, thinning(late_s, max_age_s), counters)
-
-
-def as_fast_as(
-    queue: BoundedQueue[Packet], packets: Iterable[Packet], max_age_s: float, counters: SourceCounters
-) -> Iterator[Packet]:
-    """Yield packets, thinned by how long those in the queue have waited; it drops by itself what waits too long."""
-    for packet in packets:
-        yield _thinned(packet, thinning(queue.waited_s(), max_age_s) or THINNED[-1][1], counters)
-
-
-def _thinned(packet: Packet, one_of: int, counters: SourceCounters) -> Packet:
-    if one_of == 1:
-        return packet
-    # A view would keep all of them in memory, where a queue counts only its own.
-    kept = copied(packet.events[::one_of]) if one_of else NO_EVENTS
-    counters.dropped += packet.events.size - kept.size
-    now_us = packet.now_us if one_of else None
-    return packet._replace(events=kept, now_us=now_us, one_of=packet.one_of * max(one_of, 1))
-
-
-def thinning(late_s: float, max_age_s: float) -> int:
-    """Return of how many events one is kept, 1 or more, in a packet that is this late; 0: none of them.
-
+    The later a packet is, the fewer of its events are kept, and none if it arrived longer ago than ``max_age_s``.
     Every k-th event is a fair sample of a slice. Whole packets left out one after the other would be gaps in it.
     """
-    return next((one_of for share, one_of in THINNED if late_s <= share * max_age_s), 0)
+    for packet in packets:
+        late = (clock() - packet.arrived_s) / max_age_s if packet.arrived_s else 0.0
+        one_of = next((each for share, each in THINNED if late <= share), 0)
+        if one_of == 1:
+            yield packet
+            continue
+        # A view would keep all of them in memory, where a queue counts only its own.
+        kept = copied(packet.events[::one_of]) if one_of else NO_EVENTS
+        counters.dropped += packet.events.size - kept.size
+        now_us = packet.now_us if one_of else None
+        yield packet._replace(events=kept, now_us=now_us, one_of=packet.one_of * max(one_of, 1))
 
 
 class Pipeline(Closing):
@@ -180,19 +158,26 @@ class Pipeline(Closing):
         self,
         packets: Iterable[Packet],
         source: EventSource,
-        arrivals: SourceCounters,
-        queue: BoundedQueue[Packet] | None,
         resolution: Resolution,
+        arrived: EventRate,
+        filtered: EventRate,
+        counters: SourceCounters,
         noise: DenoiseState | None,
+        queue: BoundedQueue[Packet] | None,
+        max_age_s: float,
+        now_s: Callable[[], float],
         *,
         owns_source: bool,
     ) -> None:
         self.source = source
         self.resolution = resolution
         self.noise = noise
+        self.arrived = arrived  # through the gate, noise included
+        self.filtered = filtered  # left for the network
         self._packets = packets
-        self._arrivals = arrivals  # through the gate, noise included, and dropped because they were late
+        self._early, self._late = counters, SourceCounters()  # dropped before and after the queue
         self._queue = queue
+        self._max_age_s, self._now_s = max_age_s, now_s
         self._owns_source = owns_source
         self._worker = Worker("capture", self._capture, on_error=lambda error: self._end())
 
@@ -200,8 +185,8 @@ class Pipeline(Closing):
     def counters(self) -> SourceCounters:
         """Events that came and weren't lost, noise included; and those lost, in the source or on the way here."""
         counters = self.source.counters
-        lost = self._arrivals.dropped + (0 if self._queue is None else self._queue.dropped)
-        events = self._arrivals.events - lost - self.unread
+        lost = self._early.dropped + self._late.dropped + (0 if self._queue is None else self._queue.dropped)
+        events = self.arrived.total - lost - self.unread
         return replace(counters, events=events, dropped=counters.dropped + lost)
 
     @property
@@ -215,8 +200,7 @@ class Pipeline(Closing):
             yield from self._packets
             return
         self._worker.start()
-        while (packet := self._queue.take()) is not None:
-            yield packet
+        yield from on_time(iter(self._queue.take, None), self._max_age_s, self._late, self._now_s)
         if self._worker.error is not None and not self._worker.stop.is_set():
             raise self._worker.error
 
@@ -242,7 +226,7 @@ class Pipeline(Closing):
         assert self._queue is not None
         for packet in self._packets:
             known = packet.arrived_s > 0
-            self._queue.put(packet if known else packet._replace(arrived_s=time.perf_counter()))
+            self._queue.put(packet if known else packet._replace(arrived_s=self._now_s()))
             if stop.is_set():
                 break
         self._end()

@@ -1,4 +1,7 @@
-"""Recording a source to an .aedat4 file, with labels and with what came just before."""
+"""Writing a source to an .aedat4 file, with labels and with what came just before.
+
+The window's record button, and what it says meanwhile, is in app/recording.py.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.filters import Orientation, check_seconds, orient, orient_packets, take_seconds
+from livesnn.events.filters import Orientation, orient
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import LabelWriter
 from livesnn.events.packet import DISORDER_US, Events, EventSource, Packet, Resolution, copied
-from livesnn.events.pipeline import packet_bytes, packet_queue
+from livesnn.events.pipeline import open_pipeline, packet_bytes, packet_queue
 from livesnn.signals import ending_sets
 from livesnn.threads import WAKE_S, Policy, Worker
 
@@ -405,15 +408,22 @@ def record(
     so.
     """
     stop = threading.Event()
-    with ending_sets(stop), contextlib.closing(source):
-        check_seconds(seconds)
-        packets = take_seconds(source, seconds, live=source.live, stop=stop, clock=clock)
-        oriented = orient_packets(packets, source.resolution, orientation)
+    with (
+        ending_sets(stop),
+        open_pipeline(
+            source, seconds=seconds, stop=stop, orientation=orientation, policy=None, now_s=clock
+        ) as packets,
+    ):
         policy: Policy = "drop_oldest" if source.live else "block"
-        resolution = orientation.resolution(source.resolution)
-        recorder = Recorder(out, resolution, source.name, policy=policy, buffer_bytes=buffer_bytes)
+        recorder = Recorder(out, packets.resolution, source.name, policy=policy, buffer_bytes=buffer_bytes)
         try:
-            _write(oriented, recorder)
+            for packet in packets:
+                recorder.put(packet)
+                if recorder.finished:  # by an error
+                    break
+            recorder.stop()
+            while not recorder.wait(WAKE_S):
+                pass
         except (LivesnnError, KeyboardInterrupt) as error:
             recorder.close()
             raise type(error)(with_kept(str(error), recorder)) from error
@@ -422,14 +432,3 @@ def record(
     if recorder.error is not None:
         raise SourceError(with_kept(str(recorder.error), recorder)) from recorder.error
     return replace(recorder.recorded, dropped=recorder.recorded.dropped + source.counters.dropped)
-
-
-def _write(packets: Iterable[Packet], recorder: Recorder) -> None:
-    """Return when all of it is written, or the recorder has failed."""
-    for packet in packets:
-        recorder.put(packet)
-        if recorder.finished:  # by an error
-            return
-    recorder.stop()
-    while not recorder.wait(WAKE_S):
-        pass

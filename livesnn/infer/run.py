@@ -157,13 +157,14 @@ class FrameStream(Closing):
         denoise: bool = False,
         clock: PlaybackClock | None = None,
         record: See | None = None,
+        now_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.source = source
+        self._now_s = now_s
         self._spec = spec
         self.resolution: Resolution | None = None  # of the upright events; None of a video
         self._stop = stop or threading.Event()
         self._pipeline: Pipeline | None = None
-        self._events_s = time.perf_counter()  # when the last events came
         with closed_on_error(source):
             check_seconds(seconds)
             if isinstance(source, FrameSource):
@@ -181,9 +182,9 @@ class FrameStream(Closing):
                     stop=stop,
                     orientation=orientation,
                     record=record,
-                    show=self._note_events,
                     noise=DenoiseState(orientation.resolution(source.resolution)) if denoise else None,
                     policy="drop_oldest" if source.live else None,
+                    now_s=now_s,
                 )
                 self.resolution = self._pipeline.resolution
 
@@ -207,12 +208,9 @@ class FrameStream(Closing):
 
     def silence(self) -> Silence | None:
         """Return for how long no events have come for the network, if it is too long for a decision."""
-        live_events = self.source.live and self._pipeline is not None
-        return silence(self._events_s, time.perf_counter(), live=live_events)
-
-    def _note_events(self, packet: Packet) -> None:
-        if packet.events.size:
-            self._events_s = time.perf_counter()
+        if self._pipeline is None:
+            return None
+        return silence(self._pipeline.filtered.last_s, self._now_s(), live=self.source.live)
 
     @property
     def counters(self) -> SourceCounters:

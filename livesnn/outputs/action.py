@@ -283,16 +283,15 @@ class ActionRunner(Closing):
             policy="drop_oldest" if live else "block",
             max_bytes=MOST_WAITING,
             size=lambda waiting: 1,
-            arrived_s=lambda waiting: waiting[1],
-            max_age_s=MOST_AGE_S if live else math.inf,
         )
+        self._late = 0  # which waited too long
         self._following = threading.Lock()  # a session that hangs may still have a thread
         self.use(rules)
         self._worker = Worker("actions", self._work)  # begins with the first firing
 
     @property
     def dropped(self) -> int:
-        return self._queue.dropped
+        return self._queue.dropped + self._late
 
     def use(self, rules: Sequence[Rule]) -> None:
         with self._following:
@@ -339,7 +338,11 @@ class ActionRunner(Closing):
 
     def _work(self, stop: threading.Event) -> None:
         while not stop.is_set() and (waiting := self._queue.take()) is not None:
-            self._try(waiting[0], stop)
+            firing, since_s = waiting
+            if self._live and time.perf_counter() - since_s > MOST_AGE_S:
+                self._late += 1
+            else:
+                self._try(firing, stop)
 
     def _try(self, firing: Firing, stop: threading.Event) -> None:
         try:

@@ -139,6 +139,7 @@ def decide_all(
     notify: Notify = no_notice,  # also of what takes long, and of a model that isn't the usual one
     # Around the opening of a recording; told how much of it has been read where all of it must be.
     reading: AbstractContextManager[Progress] = nullcontext(no_progress),  # noqa: B008 (has no state)
+    now_s: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
@@ -171,6 +172,7 @@ def decide_all(
             denoise=options.denoise,
             clock=PlaybackClock() if paced and not opened.live else None,
             record=record,
+            now_s=now_s,
         )
         with stream, ended:
             if opened.live:

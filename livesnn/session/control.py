@@ -279,7 +279,7 @@ class Control:
         if self._state == "paused" and self._display is not None:
             self._display.show()
 
-    def begin(self, playback: Playback, arrived: See, show: See, stop: threading.Event) -> PassStart | None:
+    def begin(self, playback: Playback, show: See, stop: threading.Event) -> PassStart | None:
         """Wait until a pass is requested and begin it; return None where none will be."""
         with self._changed:
             while self._next_pass is None and not stop.is_set():
@@ -297,7 +297,7 @@ class Control:
                 return None
             reason, self._next_pass, self._shown = self._next_pass, None, False
             from_us = self._frame_end_us = self._frame_starts_us[-1]
-            playback.begin(from_us, arrived, show)
+            playback.begin(from_us, show)
             return PassStart(from_us, reason, self.resets, self.jumps)
 
     def hold_while_paused(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:

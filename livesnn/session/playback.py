@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -87,15 +88,20 @@ class Playback(ABC):
     def counts(self) -> Counts:
         return Counts()
 
+    @property
+    def last_event_s(self) -> float:
+        """When an event came last for the network, by `time.perf_counter`; inf: none ever will."""
+        return math.inf
+
     @abstractmethod
     def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play a recording at this multiple of real time, or hold it. A live source can only be paused."""
 
     @abstractmethod
-    def begin(self, from_us: int, arrived: See, show: See) -> None:
+    def begin(self, from_us: int, show: See) -> None:
         """Begin a pass at ``from_us`` after the start, once the one before has ended.
 
-        ``arrived`` and ``show`` are those of `open_pipeline`, called in its thread.
+        ``show`` is that of `open_pipeline`, called in its thread.
         """
 
     @abstractmethod
@@ -145,7 +151,13 @@ class EventPlayback(Playback):
             noise=self.noise.counts,
             out_of_order=counters.out_of_order,
             out_of_bounds=counters.out_of_bounds,
+            events_per_s=math.nan if pipeline is None else pipeline.arrived.per_s,
+            filtered_per_s=math.nan if pipeline is None else pipeline.filtered.per_s,
         )
+
+    @property
+    def last_event_s(self) -> float:
+        return math.inf if self._pipeline is None else self._pipeline.filtered.last_s
 
     def frames(self, spec: InputSpec, see: See) -> Iterator[Frame]:
         assert self._pipeline is not None  # begun
@@ -157,12 +169,11 @@ class EventPlayback(Playback):
                 return
         self.read_to_end = not self.interrupted
 
-    def _open(self, arrived: See, show: See, gate: Stage, **more: Any) -> Pipeline:
+    def _open(self, show: See, gate: Stage, **more: Any) -> Pipeline:
         return open_pipeline(
             self._events,
             orientation=self.orientation,
             gate=gate,
-            arrived=arrived,
             noise=self.noise,
             denoise=lambda: self.denoise,
             show=show,
@@ -201,12 +212,12 @@ class RecordedPlayback(EventPlayback):
         if not self.interrupted:
             self._clock.play(speed, paused=paused)
 
-    def begin(self, from_us: int, arrived: See, show: See) -> None:
+    def begin(self, from_us: int, show: See) -> None:
         events_before = self.counts.events
         self.noise.forget()
         self._recording.seek(self.start_us + from_us)
         block = {"policy": "block", "max_bytes": RECORDING_BUFFER_BYTES, "owns_source": False}
-        pipeline = self._open(arrived, show, self._until_interrupted, clock=self._clock, **block)
+        pipeline = self._open(show, self._until_interrupted, clock=self._clock, **block)
         # Both at once, after the seek: meanwhile counts may be read.
         self._pipeline, self._events_before = pipeline, events_before
         self.interrupted = self.read_to_end = False
@@ -238,8 +249,8 @@ class LivePlayback(EventPlayback):
         self._pauses += paused and not self._paused
         self._paused = paused
 
-    def begin(self, from_us: int, arrived: See, show: See) -> None:
-        self._pipeline = self._open(arrived, show, self._unless_paused, record=self.ring_buffer.put)
+    def begin(self, from_us: int, show: See) -> None:
+        self._pipeline = self._open(show, self._unless_paused, record=self.ring_buffer.put)
 
     def _unless_paused(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         """Yield the packets between the pauses, and note where they don't follow on."""
@@ -293,7 +304,7 @@ class VideoPlayback(Playback):
     def set_speed(self, *, speed: float, paused: bool) -> None:
         self._clock.play(speed, paused=paused)
 
-    def begin(self, from_us: int, arrived: See, show: See) -> None:
+    def begin(self, from_us: int, show: See) -> None:
         self.interrupted = self.read_to_end = False
         self._from_us = from_us
 

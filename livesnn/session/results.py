@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
 from livesnn.events.denoise import DenoiseCounts
-from livesnn.events.packet import Packet
+from livesnn.events.event_rate import RATE_S
 from livesnn.infer.cost import dense_synops, energy_estimate_uj, macs, mean_density
 from livesnn.infer.decide import Decision, Percentiles, Tally
 from livesnn.infer.run import Latency, Result
@@ -157,8 +157,6 @@ def why_no_window(card_input: InputSpec, *, events: int, duration_us: int) -> st
 
 
 LAST_RESULTS = 200  # percentiles are over so many
-RATE_S = 2.0  # rates are means over so long
-_CLOCKS_APART_US = 100_000  # between packets, the computer's and a source's: no jump back
 
 
 @dataclass(frozen=True)
@@ -176,6 +174,10 @@ class Counts:
     noise: DenoiseCounts = field(default_factory=DenoiseCounts)  # of the events that reached the noise filter
     out_of_order: int = 0  # put in order of time
     out_of_bounds: int = 0  # left out because they lie outside the sensor
+    # Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
+    # dropped events count, skipped ones don't.
+    events_per_s: float = float("nan")
+    filtered_per_s: float = float("nan")  # events in a second that the noise filter lets through
 
 
 @dataclass(frozen=True)
@@ -185,10 +187,6 @@ class Statistics(Counts):
     slice_ms: Percentiles = field(default_factory=Percentiles)
     network_ms: Percentiles = field(default_factory=Percentiles)
     total_ms: Percentiles = field(default_factory=Percentiles)
-    # Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
-    # dropped events count, skipped ones don't.
-    events_per_s: float = float("nan")
-    filtered_per_s: float = float("nan")  # events in a second that the noise filter lets through
     frames_per_s: float = float("nan")  # results in a second of real time
     density: float = float("nan")  # share of the hidden neurons that spike in a frame
     synops: float = float("nan")  # synaptic operations in a frame; nan also without hidden layers
@@ -206,75 +204,16 @@ class _Sample(NamedTuple):
     flicker: int
 
 
-class EventRate:
-    """Events a second of stream time, over the last `RATE_S`. May be used from any thread."""
-
-    def __init__(self) -> None:
-        self._packets: deque[tuple[int, int]] = deque()  # end of the packet µs, events
-        self._events = 0  # of these packets
-        self._epoch, self._arrived_s = 0, 0.0  # of the last one
-        self._lock = threading.RLock()  # held for microseconds
-
-    def add(self, packet: Packet) -> None:
-        """Add a packet; an empty one says that time goes by.
-
-        An empty packet without a time counts by the clock. Another epoch starts the rate again.
-        """
-        events, t_us = packet.events, packet.now_us
-        if events.size:
-            t_us = int(events["t"][-1])
-        with self._lock:
-            if packet.epoch != self._epoch:
-                self.forget()
-                self._epoch = packet.epoch
-            if self._packets:
-                newest_us = self._packets[-1][0]
-                if t_us is None:
-                    t_us = newest_us + max(round((packet.arrived_s - self._arrived_s) * 1e6), 0)
-                elif newest_us - _CLOCKS_APART_US < t_us:
-                    t_us = max(t_us, newest_us)
-                else:  # a jump back
-                    self.forget()
-            if t_us is None:
-                return
-            self._arrived_s = packet.arrived_s
-            self._packets.append((t_us, events.size))
-            self._events += events.size
-            while self._packets[0][0] < t_us - RATE_S * 1e6:
-                self._events -= self._packets.popleft()[1]
-
-    def forget(self) -> None:
-        with self._lock:
-            self._packets.clear()
-            self._events = 0
-
-    @property
-    def per_s(self) -> float:
-        with self._lock:
-            if len(self._packets) < 2 or self._packets[-1][0] <= self._packets[0][0]:
-                return float("nan")
-            begun_us, first = self._packets[0]
-            # The first packet's events lie before its end, where the time begins.
-            return (self._events - first) * 1e6 / (self._packets[-1][0] - begun_us)
-
-
 class RollingStatistics:
-    """Collects results and packets, and makes Statistics of them. May be used from any thread."""
+    """Collects results, and makes Statistics of them. May be used from any thread."""
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque(maxlen=LAST_RESULTS)
         self._card: ModelCard | None = None  # of the last result's network
         # A network's card and `dense_synops`, which take 3 ms to work out
         self._operations: tuple[ModelCard, npt.NDArray[np.floating]] | None = None
-        self.arrived = EventRate()  # of all events
-        self.filtered = EventRate()  # of those that the noise filter lets through
         self._result_times_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
-
-    def forget_packets(self) -> None:
-        """Start the rates of events again: the next packet is from another place."""
-        self.arrived.forget()
-        self.filtered.forget()
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
         """Add a result, finished at ``now_s`` (`time.perf_counter`)."""
@@ -296,8 +235,6 @@ class RollingStatistics:
             slice_ms=Percentiles.of([sample.latency.slice_ms for sample in samples]),
             network_ms=Percentiles.of([sample.latency.network_ms for sample in samples]),
             total_ms=Percentiles.of([sample.latency.total_ms for sample in samples]),
-            events_per_s=self.arrived.per_s,
-            filtered_per_s=self.filtered.per_s,
             frames_per_s=_rate(result_times_s, now_s),
             **({} if card is None else self._cost(samples, card)),
             light_flicker=sum(sample.flicker for sample in samples) / max(len(samples), 1),

@@ -89,7 +89,6 @@ class Session:
         self._camera_files = camera_files
         self._see = see
         self._pictures = pictures
-        self._events_s = 0.0  # when the last events came for the network
         self._times_learned = 0  # hot pixels, as far as they are saved
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
@@ -110,7 +109,7 @@ class Session:
         if self.opened is None or self.control.state == "paused":
             return None
         playback = self.opened.playback
-        since_s = max(self._events_s, self.control.went_on_s)  # what came in a pause wasn't looked at
+        since_s = max(playback.last_event_s, self.control.went_on_s)  # what came in a pause wasn't looked at
         return silence(since_s, time.perf_counter(), live=playback.live and playback.has_events)
 
     @property
@@ -202,7 +201,6 @@ class Session:
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
         display = Display(sensor, self.pictures, every_s=PICTURE_EVERY_S)
         self.warnings = playback.warnings
-        self._events_s = time.perf_counter()
         kept_s = CORRECTED_S if model.card.taught else 0.0
         self.control.open(playback, display, model.card.input.slice.delta_t_us, kept_s)
         self.history = PlotHistory(model.card, time.perf_counter())
@@ -220,16 +218,11 @@ class Session:
         """Yield the frames of all passes. Each pass begins with `Frame.start`, so that the state is reset."""
 
         def show(packet: Packet) -> None:
-            self._rolling.filtered.add(packet)
-            if packet.events.size:
-                self._events_s = time.perf_counter()
             if packet.events.size or playback.live:  # the picture of a recording doesn't fade by the clock
                 display.add(packet.events, packet.arrived_s, playback.start_us)
 
-        arrived = self._rolling.arrived.add
-        while (start := self.control.begin(playback, arrived, show, stop)) is not None:
+        while (start := self.control.begin(playback, show, stop)) is not None:
             display.begin(start.jumps)
-            self._rolling.forget_packets()
             self._tracker.begin_pass(start.reason)
             self.comparer.tell(Comparison.begin_pass)
             if start.reason == SEEKING:

@@ -1,65 +1,6 @@
 """Video files and webcams, as frames or, through an emulated sensor, as events."""
 
-from __future__ import annotations
-
-import math
-import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import NamedTuple
-
-from livesnn.card import InputSpec
-from livesnn.errors import SourceError
-from livesnn.events.filters import Orientation
-from livesnn.events.packet import Closing, Resolution
-from livesnn.events.slicer import Frame
-
-EMULATED = "emulated"
-"""The stream of the events that are made of a video's pictures, as in clip.avi?stream=emulated."""
-
-
-class Limit(NamedTuple):
-    """When frames end early: at a time of their own, µs; those of a live source when ``stop`` is set, too."""
-
-    end_us: float = math.inf
-    stop: threading.Event | None = None
-
-
-NO_LIMIT = Limit()
-
-
-class FrameSource(Closing, ABC):
-    """What yields frames itself and has no events, such as a video."""
-
-    name: str  # What it is called in errors
-    resolution: Resolution
-    live: bool = True  # Whether it runs in real time
-    warnings: tuple[str, ...] = ()  # What was damaged or assumed so far, one line each
-
-    @property
-    def duration_us(self) -> int | None:
-        """How long it lasts by its own time; None: until it is closed."""
-        return None
-
-    @abstractmethod
-    def frames(self, input: InputSpec, from_us: int = 0, limit: Limit = NO_LIMIT) -> Iterator[Frame]:  # noqa: A002
-        """Yield a frame each Δt, before ``limit``; the first one's time is 0.
-
-        A source that can't seek ignores ``from_us``.
-
-        Raises ModelError when the model takes events, or has no fixed Δt.
-        """
-
-    def no_events(self) -> SourceError:
-        return SourceError(
-            f"{self.name}: a video has no events: give a recording of events, a camera, or a video file that "
-            "livesnn convert has made events of"
-        )
-
-    def require_upright(self, orientation: Orientation) -> None:
-        """Raise SourceError where its pictures are to be rotated or mirrored."""
-        if orientation != Orientation():
-            raise SourceError(f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out")
-
-    def close(self) -> None:
-        """End the iteration over frames, from any thread."""
+from livesnn.video.frame_source import EMULATED as EMULATED
+from livesnn.video.frame_source import NO_LIMIT as NO_LIMIT
+from livesnn.video.frame_source import FrameSource as FrameSource
+from livesnn.video.frame_source import Limit as Limit

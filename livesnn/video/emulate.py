@@ -29,8 +29,8 @@ from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
 from livesnn.progress import Notify, Progress, no_notice
 from livesnn.threads import Latest
-from livesnn.video import EMULATED, NO_LIMIT, FrameSource, Limit
 from livesnn.video.dvs_pixel import SRGB_LIGHT, DvsPixels, DvsPixelSpec, DvsState, FloatImage
+from livesnn.video.frame_source import EMULATED, NO_LIMIT, FrameSource, Limit
 from livesnn.video.video_file import Picture, Video, check_takes_video, fit, open_video, silence
 
 RESOLUTION = Resolution(128, 128)

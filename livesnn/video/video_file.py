@@ -21,13 +21,12 @@ from livesnn.events.recording import RecordingInfo
 from livesnn.events.slicer import Frame
 from livesnn.files import file_head
 from livesnn.progress import Progress, no_progress
-from livesnn.video import NO_LIMIT, FrameSource, Limit
+from livesnn.video.frame_source import HEAD_BYTES, NO_LIMIT, FrameSource, Limit, container_of
 
 Picture = npt.NDArray[np.uint8]
 
 REWRITE = "write it again with ffmpeg, such as `ffmpeg -i IN -r 30 OUT.mp4`"
 
-HEAD_BYTES = 64
 _LATEST_MS = 1e10  # a later time is none
 _BEFORE = 3  # frames to seek before the one that is wanted, because a later one may come
 _FIRST = 3  # frames that show how late all times are: in UCF-101's .avi files by a frame, except the first
@@ -110,19 +109,6 @@ def silence() -> None:
         set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # of OpenCV 4, of 5
         set_level(0)
 
-
-def container_of(head: bytes) -> str | None:
-    """Return the name of the container that begins so; None: of none that is read."""
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "avi"
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
-        return "mp4" if head[4:8] == b"ftyp" and head[8:10] != b"qt" else "mov"
-    if head[:4] == b"\x1a\x45\xdf\xa3":
-        return "webm" if b"webm" in head else "matroska"
-    return None
-
-
-SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
 
 _MIN_FPS, _MAX_FPS = 0.1, 1000.0  # less than the latter: FFmpeg gives it for times in ms and no rate
 _MAX_SIDE, _MAX_PIXELS = 16_384, 1 << 26  # twice 8K; 200 MB a picture
@@ -281,15 +267,6 @@ def open_video(path: str | Path, progress: Progress = no_progress) -> Video:
     height, width = first.shape[:2]
     frames = int(claimed) if 0 < claimed < 1e9 else 0
     return Video(path, container, fps, Resolution(width, height), frames, progress)
-
-
-def is_video(path: Path) -> bool:
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    try:
-        return container_of(file_head(path, HEAD_BYTES, "video")) is not None
-    except (SourceError, FormatError):
-        return False
 
 
 def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (the card's name)

@@ -22,11 +22,11 @@ import tyro
 
 from livesnn import subprocesses
 from livesnn.bench import machine
+from livesnn.bench.memory_source import MEMORY_PACKET_US, MemorySource
 from livesnn.bench.throughput import moving_blob
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Events, Resolution
-from livesnn.events.playback_clock import MEMORY_PACKET_US, MemorySource
 from livesnn.events.slicer import frames
 from livesnn.infer import onnx_engine, spike_engine
 from livesnn.infer.model import Engine, load_model

@@ -23,12 +23,12 @@ import psutil
 from livesnn.app.application import make_application
 from livesnn.app.screen import check_screen
 from livesnn.app.settings import SettingsFile
+from livesnn.bench.memory_source import MemorySource
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.cameras.driver import Device, Driver
 from livesnn.events.cameras.prophesee import WAIT_S, PropheseeDriver
 from livesnn.events.packet import Events, EventSource, Resolution
-from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, Model, State, load_model

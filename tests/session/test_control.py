@@ -58,7 +58,7 @@ class Reel:
     def begin(self) -> None:
         """Begin the pass that somebody wants."""
         self.playback.end_pass()
-        begun = self.control.begin(self.playback, ignore, ignore, self._stop)
+        begun = self.control.begin(self.playback, ignore, self._stop)
         assert begun is not None
         self._frames = self.playback.frames(replace(CARD.input, slice=self._rule), ignore)
 

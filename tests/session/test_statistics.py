@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.slicer import Frame
 from livesnn.infer.cost import costs, synops
 from livesnn.infer.run import Latency, Result
@@ -25,13 +24,6 @@ CARD = ModelCard(
     network=NetworkSpec(kind="conv_snn"),
     states={"one": (1, 4, 4), "two": (1, 2, 2), "hidden": (4,), "classify": (2,)},
 )
-
-
-def packet_of(n_events: int, t_us: int | None, arrived_s: float = 0.0, *, epoch: int = 0) -> Packet:
-    """Return a packet of events at a time; an empty one tells the time, unless it is None."""
-    events = np.zeros(n_events, EVENTS_DTYPE)
-    events["t"] = t_us or 0
-    return Packet(events, arrived_s, None if n_events else t_us, epoch)
 
 
 def result(network_ms: float, density: tuple[float, ...] = (0.1, 0.3, 0.3)) -> Result:
@@ -61,20 +53,6 @@ def test_what_was_never_measured_is_nan_not_zero() -> None:
     rolling = RollingStatistics()
     rolling.add_result(result(1.0), CARD, 0.0)
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).slice_ms.p95)
-
-
-def test_the_event_rate_is_in_the_recordings_own_time() -> None:
-    rolling = RollingStatistics()
-    for packet in range(400):
-        rolling.arrived.add(packet_of(50, 10_000 * packet))
-    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(5000.0)
-
-
-def test_a_jump_back_in_time_starts_the_event_rate_again() -> None:
-    rolling = RollingStatistics()
-    for t_us in (200_000, 210_000, 220_000, 0, 1000):
-        rolling.arrived.add(packet_of(10, t_us))
-    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
 
 
 def test_frames_are_counted_in_real_time_over_the_last_two_seconds() -> None:
@@ -118,35 +96,6 @@ def test_a_network_without_hidden_layers_has_no_work_that_spikes_make() -> None:
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).synops)
 
 
-def test_where_nothing_comes_the_event_rate_falls_to_zero() -> None:
-    rolling = RollingStatistics()
-    for packet in range(400):
-        rolling.arrived.add(packet_of(50 if packet < 100 else 0, 10_000 * packet))
-    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
-
-
-def test_where_a_source_says_no_time_its_silence_goes_by_the_clock() -> None:
-    rolling = RollingStatistics()
-    for packet in range(100):
-        rolling.arrived.add(packet_of(50, 10_000 * packet, 0.01 * packet))
-    for packet in range(100, 301):
-        rolling.arrived.add(packet_of(0, None, 0.01 * packet))
-    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
-    rolling.arrived.add(packet_of(50, 2_950_000, 3.01))  # its clock is a little behind
-    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(25, rel=0.05)
-
-
-def test_what_lies_between_two_connections_is_no_time_for_events() -> None:
-    rolling = RollingStatistics()
-    for packet in range(10):
-        rolling.arrived.add(packet_of(10, 1000 * packet))
-    for packet in range(10):
-        rolling.arrived.add(packet_of(10, 1_000_000 + 1000 * packet, epoch=1))
-    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
-    rolling.forget_packets()
-    assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).events_per_s)
-
-
 @pytest.mark.parametrize("per_s", [1.0, 2.0, 20.0])
 @pytest.mark.parametrize("late", [0.0, 0.5, 1.0])  # of the time between two
 def test_few_frames_a_second_are_counted_right(per_s: float, late: float) -> None:
@@ -165,12 +114,3 @@ def test_frames_that_no_longer_come_are_fewer_and_fewer() -> None:
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 8
     assert math.isnan(rolling.snapshot(Counts(), now_s=7.5).frames_per_s)
-
-
-def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
-    rolling = RollingStatistics()
-    for packet in range(400):
-        rolling.arrived.add(packet_of(50, 10_000 * packet))
-        rolling.filtered.add(packet_of(10, 10_000 * packet))
-    found = rolling.snapshot(Counts(), now_s=0.0)
-    assert (found.events_per_s, found.filtered_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))

@@ -1,14 +1,13 @@
-"""MemorySource: every event, in order, a packet a millisecond, once or again and again, in real time or at once."""
+"""MemorySource: every event, in order, a packet a millisecond, once or again and again."""
 
 from __future__ import annotations
 
-import time
 from itertools import islice
 
 import numpy as np
 
+from livesnn.bench.memory_source import MemorySource
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
-from livesnn.events.playback_clock import MemorySource
 from tests.fake_source import joined
 
 SENSOR = Resolution(8, 8)
@@ -32,25 +31,12 @@ def test_all_events_come_in_order_in_packets_of_a_millisecond() -> None:
     assert source.counters.events == 1000
 
 
-def test_each_packet_arrives_when_it_is_given() -> None:
-    begun_s = time.perf_counter()
-    source = MemorySource(events(30, 3000), SENSOR, duration_us=3000, paced=False)
-    arrived_s = [begun_s, *(packet.arrived_s for packet in source), time.perf_counter()]
-    assert arrived_s == sorted(arrived_s)
-
-
 def test_repeated_they_come_again_and_the_time_goes_on() -> None:
     given = events(300, 3000)
     source = MemorySource(given, SENSOR, duration_us=3000, paced=False, repeated=True)
     t = joined(islice(source, 9))["t"]
     np.testing.assert_array_equal(t, np.concatenate([given["t"] + 3000 * turn for turn in range(3)]))
     assert given["t"][0] == 0  # what was given is as it was
-
-
-def test_in_real_time_a_packet_comes_when_its_millisecond_is_over() -> None:
-    begun_s = time.perf_counter()
-    assert len(list(MemorySource(events(50, 50_000), SENSOR, duration_us=50_000))) == 50
-    assert time.perf_counter() - begun_s >= 0.05
 
 
 def test_closed_it_ends() -> None:

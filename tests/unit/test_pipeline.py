@@ -15,7 +15,7 @@ from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
-from livesnn.events.pipeline import as_fast_as, on_time, open_pipeline, packet_bytes, packet_queue, thinning
+from livesnn.events.pipeline import on_time, open_pipeline, packet_bytes
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import frames
 from livesnn.threads import Latest, Worker
@@ -53,13 +53,11 @@ def noisy() -> list[Events]:
 class TestOrder:
     def test_what_is_recorded_is_upright_and_has_its_noise_and_what_is_shown_is_filtered(self) -> None:
         recorded: list[Packet] = []
-        arrived: list[Packet] = []
         shown: list[Packet] = []
         with open_pipeline(
             FakeSource(noisy(), resolution=SENSOR),
             orientation=HUNG,
             record=recorded.append,
-            arrived=arrived.append,
             noise=DenoiseState(HUNG.resolution(SENSOR)),
             show=shown.append,
             policy=None,
@@ -68,7 +66,7 @@ class TestOrder:
             upright = orient(np.concatenate(noisy()), SENSOR, HUNG)
             assert pipeline.resolution == (15, 20)
             np.testing.assert_array_equal(joined(recorded), upright)
-            np.testing.assert_array_equal(joined(arrived), upright)
+            assert (pipeline.arrived.total, pipeline.filtered.total) == (upright.size, joined(taken).size)
             np.testing.assert_array_equal(joined(shown), joined(taken))
             assert 0 < joined(taken).size < upright.size
             assert pipeline.noise is not None
@@ -77,15 +75,12 @@ class TestOrder:
 
     def test_the_gate_is_behind_the_recording_and_before_all_that_is_counted(self) -> None:
         recorded: list[Packet] = []
-        arrived: list[Packet] = []
 
         def every_other(packets: Iterable[Packet]) -> Iterator[Packet]:
             return (packet for number, packet in enumerate(packets) if number % 2)
 
-        with open_pipeline(
-            FakeSource(tens(4)), record=recorded.append, arrived=arrived.append, gate=every_other, policy=None
-        ) as pipeline:
-            assert times(pipeline) == times(arrived) == [*range(10, 20), *range(30, 40)]
+        with open_pipeline(FakeSource(tens(4)), record=recorded.append, gate=every_other, policy=None) as pipeline:
+            assert times(pipeline) == [*range(10, 20), *range(30, 40)]
             assert times(recorded) == [*range(40)]
             assert pipeline.counters == SourceCounters(events=20)
 
@@ -127,20 +122,16 @@ class TestOrder:
         assert max(late_s) <= 0.1
         assert counters.dropped == 100_000 - sum(kept)
 
-    def test_a_short_delay_costs_no_event_and_a_longer_one_thins_first(self) -> None:
+    def test_a_short_delay_costs_no_event_and_a_longer_one_thins_first_and_keeps_no_more_memory(self) -> None:
+        counters = SourceCounters()
         late_ms = (50, 65, 75, 85, 99, 101)
-        assert [thinning(late / 1e3, 0.1) for late in late_ms] == [1, 2, 4, 8, 32, 0]
-
-    def test_while_the_network_is_stuck_packets_are_thinned_and_keep_no_more_memory_than_their_own(
-        self,
-    ) -> None:
-        counters, queue = SourceCounters(), packet_queue("drop_oldest", 1 << 20)
-        queue.put(Packet(at(0), time.perf_counter() - 0.2))
-        (thinned,) = as_fast_as(queue, [Packet(at(*range(320)), time.perf_counter(), one_of=2)], 0.1, counters)
-        assert thinned.events["t"].tolist() == [*range(0, 320, 32)]
-        assert thinned.one_of == 2 * 32
-        assert thinned.events.base is None
-        assert counters.dropped == 320 - 10
+        packets = [Packet(at(*range(320)), 1.0 - late / 1e3, one_of=2) for late in late_ms]
+        thinned = [*on_time(packets, 0.1, counters, clock=lambda: 1.0)]
+        assert [packet.events.size for packet in thinned] == [320, 160, 80, 40, 10, 0]
+        assert [packet.one_of for packet in thinned] == [2, 4, 8, 16, 64, 2]
+        assert thinned[4].events["t"].tolist() == [*range(0, 320, 32)]
+        assert all(packet.events.base is None for packet in thinned)
+        assert counters.dropped == 5 * 320 - 290
 
     def test_a_time_limit_ends_the_recording_too(self) -> None:
         recorded: list[Packet] = []
@@ -154,7 +145,7 @@ class TestOrder:
         with open_pipeline(
             source,
             stop=stop,
-            arrived=lambda packet: stop.set() if packet.events["t"][0] == 30 else None,
+            show=lambda packet: stop.set() if packet.events["t"][0] == 30 else None,
             policy=None,
         ) as pipeline:
             assert times(pipeline) == [*range(40)]
@@ -251,7 +242,7 @@ class TestBuffer:
         pipeline = open_pipeline(FakeSource(packets), max_age_s=50.0)
         found = list(pipeline)
         assert times(found) == [0, 3, 4, 5, 6]
-        assert {packet.arrived_s for packet in found} == {begun_s}
+        assert {packet.arrived_s for packet in found if packet.events.size} == {begun_s}
         assert pipeline.counters == SourceCounters(events=5, dropped=2)
         pipeline.close()
 

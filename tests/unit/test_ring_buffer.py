@@ -15,23 +15,13 @@ from livesnn.events.recorder import LONGEST_PRE_ROLL_S, RingBuffer
 from livesnn.events.recording import open_recording
 from tests.fake_camera import VGA
 from tests.fake_source import FakeSource, at, joined
+from tests.waiting import PATIENCE_S, HeldClock
 
 pytestmark = pytest.mark.timeout(60)
-
-PATIENCE_S = 20.0
 
 
 def camera(resolution: Resolution = VGA) -> FakeSource:
     return FakeSource(resolution=resolution, name="DVXplorer 1")
-
-
-class HeldClock:
-    """Seconds that are set by hand."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def times(path: Path) -> list[int]:

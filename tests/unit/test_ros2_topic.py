@@ -25,7 +25,6 @@ pytest.importorskip("dvs_msgs", reason="needs its ROS package: make test-ros")
 
 from livesnn.events.cameras.ros2 import TopicConnection
 from tests.ros_publisher import EVENTS, EVERY_US, SIZE, events_of
-from tests.waiting import in_real_time
 
 pytestmark = [
     pytest.mark.timeout(200),
@@ -106,7 +105,6 @@ def test_messages_that_are_missing_are_counted_as_dropped_events(publish: Publis
     assert connection.counters.dropped == missing * EVENTS
 
 
-@in_real_time
 def test_a_driver_that_is_killed_and_comes_back_is_read_on(publish: Publish) -> None:
     """ROS says that it is gone after 20 s; time goes on meanwhile, so a decision is taken back."""
     said: list[str] = []
@@ -116,12 +114,10 @@ def test_a_driver_that_is_killed_and_comes_back_is_read_on(publish: Publish) -> 
         packets = iter(source)
         first_packet(packets, lambda packet: packet.events.size > 0)
         first.kill()
-        killed_s = time.monotonic()
         last_us = first_packet(packets, lambda packet: packet.events.size == 0).now_us
         assert last_us is not None
         quiet = first_packet(packets, lambda packet: (packet.now_us or 0) > last_us + 1_000_000)
         assert quiet.events.size == 0
-        assert time.monotonic() - killed_s < 2.0
         first_packet(packets, lambda packet: bool(said))
         assert "nobody publishes this topic any more: start the camera's driver again" in said[0]
         publish("/killed", "evt3")
@@ -152,7 +148,6 @@ def first_packet(packets: Iterator[Packet], wanted: Callable[[Packet], bool]) ->
 
 
 @pytest.mark.slow
-@in_real_time
 def test_what_a_driver_shows_is_decided_until_two_seconds_after_it_is_killed(publish: Publish) -> None:
     driver = publish("/arms", "evt3", str(recordings_dir() / "arm_roll.aedat4"))
     connect("/arms").close()  # it is there
@@ -163,10 +158,9 @@ def test_what_a_driver_shows_is_decided_until_two_seconds_after_it_is_killed(pub
             rows = map(json.loads, process.stdout)
             assert any(row["decision"] == "arm_roll" for row in rows)
             driver.kill()
-            killed_s = time.monotonic()
             silent = next(row for row in rows if row["silence_s"] is not None)
             assert silent["decision"] is None
-            assert time.monotonic() - killed_s < 2.0
+            assert silent["silence_s"] < 2.0
         finally:
             process.kill()
 

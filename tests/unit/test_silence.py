@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from livesnn.outputs.tcp import TcpOutput
 from livesnn.progress import no_notice
 from tests.fake_source import FakeSource, cut
 from tests.synthetic import moving_bar
-from tests.waiting import in_real_time
+from tests.waiting import PATIENCE_S, HeldClock
 
 pytestmark = pytest.mark.timeout(60)
 ALWAYS = Decider(threshold=0.0)
@@ -34,21 +35,31 @@ def bar() -> list[Packet]:
     return [Packet(events) for events in cut(moving_bar(BAR_US, start_us=0), BAR_US)]
 
 
-def quiet_scene() -> Iterator[Packet]:
-    """Yield a bar, then time that goes by without events, as a camera in a quiet scene does."""
+def quiet_scene(go_on: threading.Event) -> Iterator[Packet]:
+    """Yield a bar and, once it may go on, time that goes by without events, as a camera in a quiet scene does."""
     yield from bar()
-    pace = threading.Event()
-    for t_us in range(BAR_US, BAR_US + 2_000_000, 10_000):
-        pace.wait(0.01)
+    assert go_on.wait(PATIENCE_S)
+    for t_us in range(BAR_US, BAR_US + 1_000_000, 10_000):
         yield Packet(NO_EVENTS, now_us=t_us)
 
 
-def rows_of(source: FakeSource, model: Path, seconds: float | None = 1.5, decider: Decider = ALWAYS) -> list[Row]:
-    return [
-        row
-        for row in decide_all(source, RunOptions(str(model), "onnx", decider=decider, seconds=seconds))
-        if isinstance(row, Row)
-    ]
+def rows_of(
+    source: FakeSource, model: Path, *, decider: Decider = ALWAYS, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[Row]:
+    rows = decide_all(source, RunOptions(str(model), "onnx", decider=decider), now_s=clock)
+    return (row for row in rows if isinstance(row, Row))
+
+
+def before_and_after_silence(
+    source: FakeSource, model: Path, then: Callable[[], object] = lambda: None, decider: Decider = ALWAYS
+) -> tuple[list[Row], Iterator[Row]]:
+    """Return the rows of the bar, and those that follow after 2.5 s without an event."""
+    clock, count = HeldClock(), sum(1 for _ in rows_of(FakeSource(bar(), live=False), model))
+    rows = rows_of(source, model, decider=decider, clock=clock)
+    before = [next(rows) for _ in range(count)]
+    clock.now_s += 2.5
+    then()
+    return before, rows
 
 
 def test_a_second_after_its_last_events_a_live_source_is_silent_and_a_recording_never() -> None:
@@ -59,53 +70,59 @@ def test_a_second_after_its_last_events_a_live_source_is_silent_and_a_recording_
     assert silence(10.0, 100.0, live=False) is None
 
 
-@in_real_time
 def test_when_a_publisher_is_gone_its_last_decision_is_taken_back_once(model_folder: Path) -> None:
-    *before, last = rows_of(FakeSource(bar(), then="silence"), model_folder)
+    source = FakeSource(bar(), then="silence")
+    before, after = before_and_after_silence(source, model_folder)
+    last = next(after)
+    source.close()
     assert all(row.decision is not None and row.silence_s is None for row in before)
     assert (last.t, last.window) == (before[-1].t, before[-1].window)
-    assert (last.decision, last.confidence, last.reason) == (None, 0.0, Reason.NO_EVENTS)
-    assert last.silence_s is not None
-    assert STALE_S < last.silence_s < 1.5
-    assert describe_row(last).endswith("no events for 1 s")
+    assert (last.decision, last.confidence, last.reason, last.silence_s) == (None, 0.0, Reason.NO_EVENTS, 2.5)
+    assert describe_row(last).endswith("no events for 2 s")
+    assert list(after) == []
 
 
-@in_real_time
 def test_a_silence_is_told_where_nothing_was_decided_before_it(model_folder: Path) -> None:
-    *before, last = rows_of(FakeSource(bar(), then="silence"), model_folder, decider=Decider(threshold=1.0))
+    undecided = Decider(threshold=1.0)
+    with FakeSource(bar(), then="silence") as source:
+        before, after = before_and_after_silence(source, model_folder, decider=undecided)
+        last = next(after)
     assert {row.decision for row in before} == {None}
     assert (last.decision, last.reason) == (None, Reason.NO_EVENTS)
 
 
 def test_in_a_quiet_scene_frames_go_on_and_name_nothing(model_folder: Path) -> None:
-    rows = rows_of(FakeSource(quiet_scene(), then="end"), model_folder, seconds=None)
-    silent = [row for row in rows if row.silence_s is not None]
+    go_on = threading.Event()
+    _, after = before_and_after_silence(FakeSource(quiet_scene(go_on)), model_folder, go_on.set)
+    silent = list(after)
     assert len(silent) > 3
-    assert {row.decision for row in silent} == {None}
-    assert {row.reason for row in silent} == {Reason.NO_EVENTS}
-    assert rows[-1] in silent
+    assert {(row.decision, row.reason) for row in silent} == {(None, Reason.NO_EVENTS)}
 
 
 def test_python_gets_no_decision_on_a_quiet_scene_either(model_folder: Path) -> None:
-    *_, last = livesnn.run(FakeSource(quiet_scene(), then="end"), model_folder, engine="onnx", decider=ALWAYS)
+    go_on = threading.Event()
+    threading.Timer(STALE_S + 0.1, go_on.set).start()
+    *_, last = livesnn.run(FakeSource(quiet_scene(go_on)), model_folder, engine="onnx", decider=ALWAYS)
     assert (last.decision, last.reason) == (None, Reason.NO_EVENTS)
 
 
 def test_a_recording_with_a_silence_keeps_its_decisions(model_folder: Path) -> None:
-    rows = rows_of(FakeSource(quiet_scene(), live=False), model_folder, seconds=None)
+    go_on = threading.Event()
+    go_on.set()
+    rows = list(rows_of(FakeSource(quiet_scene(go_on), live=False), model_folder))
     assert {row.silence_s for row in rows} == {None}
     assert None not in {row.decision for row in rows}
 
 
-@in_real_time
 def test_a_program_that_is_connected_hears_of_the_silence(model_folder: Path) -> None:
-    with OutputLoop(no_notice) as loop:
+    with OutputLoop(no_notice) as loop, FakeSource(bar(), then="silence") as source:
         decisions = DecisionFeeds(loop, "fake", read_card(model_folder))
         output = TcpOutput(loop, Address("127.0.0.1", 0), decisions.programs, b"{}\n")
         with socket.create_connection(output.address, timeout=20.0) as connected:
             lines = connected.makefile()
             assert lines.readline() == "{}\n"
-            for row in rows_of(FakeSource(bar(), then="silence"), model_folder):
+            before, after = before_and_after_silence(source, model_folder)
+            for row in (*before, next(after)):
                 decisions.tell(row)
                 heard = json.loads(lines.readline())
                 while "quiet" in heard:

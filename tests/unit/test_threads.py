@@ -177,37 +177,6 @@ def test_one_item_is_let_in_however_large() -> None:
         assert queue.take() == "banana"
 
 
-def test_what_has_waited_too_long_is_dropped_instead_of_taken() -> None:
-    queue = BoundedQueue[float](
-        policy="drop_oldest",
-        max_bytes=99,
-        size=lambda item: 1,
-        arrived_s=float,
-        max_age_s=5.0,
-        clock=lambda: 9.0,
-    )
-    for arrived_s in (1.0, 3.9, 4.0, 8.0):
-        queue.put(arrived_s)
-    queue.end()
-    assert [queue.take(), queue.take(), queue.take()] == [4.0, 8.0, None]
-    assert (queue.taken, queue.dropped) == (2, 2)
-
-
-def test_a_queue_has_waited_for_as_long_as_its_oldest_item_that_counts() -> None:
-    queue = BoundedQueue[float](
-        policy="drop_oldest",
-        max_bytes=99,
-        size=lambda item: 1,
-        count=lambda item: int(item > 1.0),
-        arrived_s=float,
-        clock=lambda: 9.0,
-    )
-    assert queue.waited_s() == 0.0
-    for arrived_s in (1.0, 5.0, 8.0):
-        queue.put(arrived_s)
-    assert queue.waited_s() == 4.0
-
-
 def test_an_ended_queue_takes_nothing_in_and_a_closed_one_lets_nothing_out() -> None:
     queue = queue_of_words("drop_oldest", max_bytes=99)
     queue.put("banana")
