@@ -12,6 +12,7 @@ from typing import NamedTuple
 from livesnn.card import InputSpec
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.filters import Orientation
+from livesnn.events.formats.registry import FORMATS
 from livesnn.events.packet import Closing, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.files import file_head
@@ -24,13 +25,13 @@ _SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video by its name or its first bytes."""
-    if path.suffix.lower() in _SUFFIXES:
-        return True
+    """Whether a file is a video by its first bytes, or named as one and no recording of a known format."""
+    named = path.suffix.lower() in _SUFFIXES
     try:
-        return container_of(file_head(path, HEAD_BYTES, "video")) is not None
-    except (SourceError, FormatError):
-        return False
+        head = file_head(path, HEAD_BYTES, "video")
+    except (SourceError, FormatError):  # as a video it says why
+        return named
+    return container_of(head) is not None or (named and not any(known.fits(path, head) for known in FORMATS))
 
 
 def container_of(head: bytes) -> str | None:

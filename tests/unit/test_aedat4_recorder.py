@@ -27,7 +27,7 @@ from livesnn.threads import Policy
 from tests.disks import fill, real_disk, small_disk, standing_still
 from tests.fake_camera import VGA
 from tests.fake_source import at, joined
-from tests.waiting import PATIENCE_S, eventually
+from tests.waiting import PATIENCE_S, HeldClock, eventually
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -210,15 +210,6 @@ def test_labels_are_where_the_events_were_when_they_were_said(tmp_path: Path) ->
     assert recorder.recorded.labels == 3
 
 
-class HeldClock:
-    """Seconds that are set by hand."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def recorded_at(path: Path, *puts: tuple[float, Events], policy: Policy = "drop_oldest") -> Recorder:
     """Return the closed recorder of packets put at these times."""
     clock = HeldClock()
@@ -235,12 +226,6 @@ def test_times_go_on_by_the_clock_where_a_source_comes_back_counting_from_zero(t
     recorder = recorded_at(path, (10.0, at(100_000, 150_000)), (12.5, at(0, 40_000)), (12.6, at(60_000)))
     assert read(path)["t"].tolist() == [100_000, 150_000, 2_650_000, 2_690_000, 2_710_000]
     assert recorder.recorded.seconds == pytest.approx(2.61)
-
-
-def test_times_stay_where_a_source_comes_back_and_counts_on(tmp_path: Path) -> None:
-    path = tmp_path / "a.aedat4"
-    recorded_at(path, (10.0, at(100_000, 150_000)), (11.0, at(900_000)))
-    assert read(path)["t"].tolist() == [100_000, 150_000, 900_000]
 
 
 @pytest.mark.parametrize("ahead_s", [1e7, 60.0, 4.0])

@@ -53,11 +53,6 @@ def test_events_are_timed_where_the_log_level_crosses_between_the_frames() -> No
     np.testing.assert_allclose(events["t"], np.arange(1, 5) * 0.25 / 1.01 * 10_000, atol=2)
 
 
-def test_the_reference_is_kept_from_frame_to_frame() -> None:
-    slow = run(replace(IDEAL, threshold_on=0.25), list(np.linspace(0, 1.01, 101)), resolution=Resolution(1, 1))
-    assert len(slow) == 4
-
-
 def test_every_event_carries_its_own_pixel() -> None:
     rng = np.random.default_rng(0)
     pixels = DvsPixels(IDEAL, SMALL, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from livesnn.bench.throughput import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
-from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Packet, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.slicer import GAP_FIXED_COUNT_US, Frame, Slicer, frames, stack_clip
 from livesnn.threads import Worker
 from tests.fake_source import PATIENCE_S, FakeSource, at
@@ -105,23 +106,6 @@ class TestFixedTime:
             (120_001, 1, True),
         ]
 
-    def test_a_late_event_is_counted_in_the_current_slice(self) -> None:
-        cut = slicer()
-        assert told(cut.push(Packet(at(0, 10_000, 10_000 - DISORDER_US, 20_000)))) == [
-            (10_000, 1, True),
-            (20_000, 2, False),
-        ]
-
-    def test_an_event_later_still_starts_again(self) -> None:
-        ended = slicer().push(Packet(at(0, 10_000, 9_999 - DISORDER_US, 19_999 - DISORDER_US)))
-        assert told(ended) == [(10_000, 1, True), (9_999, 1, True)]
-
-    def test_frames_before_zero_are_like_any_other(self) -> None:
-        assert told(slicer().push(Packet(at(-25_000, -12_000, -4_000)))) == [
-            (-15_000, 1, True),
-            (-5_000, 1, False),
-        ]
-
 
 class TestFixedCount:
     def test_a_slice_ends_at_its_last_event_without_waiting_for_another(self) -> None:
@@ -129,22 +113,11 @@ class TestFixedCount:
         assert cut.push(Packet(at(5))) == []
         assert told(cut.push(Packet(at(7)))) == [(7, 2, True)]
 
-    def test_only_events_inside_the_crop_count(self) -> None:
-        ended = slicer(SliceRule(n_events=2)).push(Packet(np.concatenate([at(1), at(2, 3, x=4), at(4), at(5, x=4)])))
-        assert told(ended) == [(4, 2, True)]
-
     def test_a_second_of_silence_is_a_pause_and_more_starts_again(self) -> None:
         cut = slicer(SliceRule(n_events=2))
         assert told(cut.push(Packet(at(0, GAP_FIXED_COUNT_US)))) == [(GAP_FIXED_COUNT_US, 2, True)]
         assert told(cut.push(Packet(at(GAP_FIXED_COUNT_US, 2 * GAP_FIXED_COUNT_US + 1)))) == []
         assert told(cut.push(Packet(at(2 * GAP_FIXED_COUNT_US + 2)))) == [(2 * GAP_FIXED_COUNT_US + 2, 2, True)]
-
-    def test_time_that_jumps_back_starts_again(self) -> None:
-        cut = slicer(SliceRule(n_events=2))
-        assert told(cut.push(Packet(at(50_000, 50_001, 50_002, 0, 1)))) == [(50_001, 2, True), (1, 2, True)]
-
-    def test_a_late_event_takes_the_time_of_the_newest(self) -> None:
-        assert told(slicer(SliceRule(n_events=2)).push(Packet(at(8_000, 0)))) == [(8_000, 2, True)]
 
 
 class TestClock:
@@ -216,30 +189,25 @@ class TestPackets:
         cut.push(Packet(at(0), 1.5))
         assert [frame.arrived_s for frame in cut.push(Packet(at(10_000), 2.5))] == [2.5]
 
-    def test_other_threads_run_while_a_packet_is_counted(self) -> None:
-        packet = Packet(at(*[0] * 4_000_000))
-        slicer().push(Packet(at(0)))  # compiles
+    def test_other_threads_run_while_packets_are_counted(self) -> None:
+        cut, packet = slicer(), Packet(at(*[0] * 1_000_000))
+        never_told = threading.Event()
 
-        def longest_pause_and_push_s() -> tuple[float, float]:
-            pushed: list[float] = []
+        def push(stop: threading.Event) -> None:
+            for _ in range(200):
+                cut.push(packet)
+                if stop.is_set():
+                    return
+            never_told.set()
 
-            def push(stop: threading.Event) -> None:
-                begun_s = time.perf_counter()
-                slicer().push(packet)
-                pushed.append(time.perf_counter() - begun_s)
-
-            worker = Worker("pushes", push)
-            longest_s, before_s = 0.0, time.perf_counter()
-            worker.start()
-            while not pushed:
-                now_s = time.perf_counter()
-                longest_s, before_s = max(longest_s, now_s - before_s), now_s
-            assert worker.close(PATIENCE_S)
-            return longest_s, pushed[0]
-
-        # Holding the interpreter's lock would be a pause as long as the push. The system may make others.
-        tries = [longest_pause_and_push_s() for _ in range(3)]
-        assert any(pause_s < push_s / 2 for pause_s, push_s in tries)
+        cut.push(packet)  # compiles
+        switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(PATIENCE_S)  # no other thread runs unless the counting lets it
+        try:
+            assert Worker("pushes", push).start().close(PATIENCE_S)
+        finally:
+            sys.setswitchinterval(switch_s)
+        assert not never_told.is_set()
 
     @pytest.mark.parametrize("rule", [TEN_MS, SliceRule(n_events=2)])
     def test_fields_are_read_by_their_names_whatever_their_order_and_type(self, rule: SliceRule) -> None:
@@ -309,12 +277,6 @@ class TestFrames:
         assert told(ended) == [(10_000, 2, True), (20_000, 2, False)]
         assert before_s <= ended[0].arrived_s <= ended[1].arrived_s <= time.perf_counter()
 
-    def test_a_packets_arrival_and_clock_are_used(self) -> None:
-        packets = [Packet(at(0), 100.0, 0), Packet(at(), 101.0, 10_000), Packet(at(), 102.0, 20_000)]
-        ended = list(frames(FakeSource(packets, resolution=SENSOR), INPUT))
-        assert told(ended) == [(10_000, 1, True), (20_000, 0, False)]
-        assert [frame.arrived_s for frame in ended] == [101.0, 102.0]
-
     def test_a_light_s_flicker_is_taken_before_counts_saturate(self) -> None:
         pixels = [
             at(*[0] * (310 if moves else 300), x=x, y=y)
@@ -325,10 +287,6 @@ class TestFrames:
         cut = Slicer(Resolution(4, 3), replace(INPUT, without_flicker=True))
         (frame,) = cut.push(Packet(np.concatenate([*pixels, at(10_000)])))
         assert (frame.data[1, 0, 0], frame.data.sum(), frame.light_flicker) == (10, 10, 300)
-
-    def test_nobody_waits_for_what_is_read_as_fast_as_it_can_be(self) -> None:
-        source = FakeSource([at(0, 1), at(10_000), at(20_000)], resolution=SENSOR, live=False)
-        assert [frame.arrived_s for frame in frames(source, INPUT)] == [0.0, 0.0]
 
     def test_another_epoch_starts_anew_however_short_the_gap(self) -> None:
         one, other = at(0, 10_000, 15_000), at(20_000, 30_000, 40_000)
@@ -361,9 +319,6 @@ class TestClips:
         assert clip.shape == (12, 2, 3, 4)
         assert [bool(frame.any()) for frame in clip] == [True] * 9 + [False] * 3
 
-    def test_a_clip_without_events_is_empty(self) -> None:
-        assert not stack_clip(at(), SENSOR, INPUT, 2).any()
-
 
 class TestCountsOfOtherSensors:
     """A sensor of 8×6, and so of four pixels a cell of the model's 4×3."""
@@ -389,10 +344,6 @@ class TestCountsOfOtherSensors:
         rule = SliceRule(n_events=8)
         spec = replace(INPUT, slice=rule, cell_pixels=1.0)
         (frame,) = Slicer(Resolution(8, 6), spec).push(Packet(at(*range(8))))
-        assert frame.data.max() == 8
-
-    def test_without_a_word_in_the_card_they_are_as_they_come(self) -> None:
-        (frame,) = Slicer(Resolution(8, 6), INPUT).push(Packet(np.concatenate([at(*range(8)), at(10_000)])))
         assert frame.data.max() == 8
 
 

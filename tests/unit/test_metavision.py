@@ -241,29 +241,17 @@ def test_events_come_as_the_camera_sent_them_at_about_unix_time() -> None:
     assert hal.opened == [SERIAL]
 
 
-def test_without_a_serial_number_it_is_the_first_camera() -> None:
-    with open_camera("camera:metavision", cameras=cameras(FakeDevice([at(1)]))) as camera:
-        assert camera.serial == SERIAL
-
-
-def test_unplugged_it_is_waited_for_and_goes_on() -> None:
-    first, second = FakeDevice([at(1), END]), FakeDevice([at(2)])
+@pytest.mark.parametrize(("end", "why"), [(END, "it has ended"), (RuntimeError("USB failed"), "USB failed")])
+def test_unplugged_it_is_waited_for_and_goes_on(end: object, why: str) -> None:
+    first, second = FakeDevice([at(1), end]), FakeDevice([at(2)])
     hal = FakeHal(first, second)
     told: list[str] = []
     known = MetavisionCameras(lambda: hal)
     with open_camera("camera:metavision", notify=told.append, cameras=known) as camera:
         assert [packet.epoch for packet in some(camera, 2)] == [0, 1]
     assert (first.running, second.running) == (False, False)
-    assert "GenX320 00ca0009 is lost (it has ended): plug it in again" in told[0]
+    assert f"GenX320 00ca0009 is lost ({why}): plug it in again" in told[0]
     assert told[1].endswith("is back: going on")
-
-
-def test_an_error_of_the_driver_is_a_loss() -> None:
-    told: list[str] = []
-    hal = FakeHal(FakeDevice([RuntimeError("USB transfer failed")]), FakeDevice([at(2)]))
-    with open_camera("camera:metavision", notify=told.append, cameras=MetavisionCameras(lambda: hal)) as camera:
-        some(camera, 1)
-    assert "is lost (USB transfer failed)" in told[0]
 
 
 @pytest.mark.parametrize("found", [RuntimeError("Access denied"), None])
@@ -317,6 +305,8 @@ def test_the_dials_move_the_biases_to_the_limits_that_metavision_recommends() ->
     assert most.biases.values == {"bias_diff": 51, "bias_diff_on": 24, "bias_diff_off": 19, "bias_fo": 39}
     least, _ = set_up(SensorSettings(sensitivity=-1.0))
     assert least.biases.values == {"bias_diff": 51, "bias_diff_on": 60, "bias_diff_off": 50, "bias_fo": 34}
+    untouched, _ = set_up(SensorSettings())
+    assert (untouched.biases.values, untouched.roi.window) == (FakeBiases().values, None)
 
 
 def test_of_an_older_sensor_only_the_biases_themselves_can_be_set() -> None:
@@ -345,12 +335,6 @@ def test_region_hot_pixels_and_rate_limit_are_the_sensors_own_and_can_be_taken_b
     off, _ = set_up(settings, SensorSettings())
     assert (off.roi.enabled, off.limiter.enabled) == (False, False)
     assert [mask.mask for mask in off.masks] == [(0, 0, False)] * 2
-
-
-def test_a_camera_that_nobody_sets_up_keeps_what_metavision_sets() -> None:
-    untouched, _ = set_up(SensorSettings())
-    assert untouched.biases.values == FakeBiases().values
-    assert untouched.roi.window is None
 
 
 @pytest.mark.parametrize("name", ["evt3/expelliarmus_evt3_sample.raw", "evt2/faery_evt2.raw"])

@@ -16,7 +16,7 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import DELIVERED_US, Address, StreamConnection, open_stream, parse_address
-from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost
+from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, Compression, build_events, build_header
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
@@ -24,7 +24,6 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import frames
 from livesnn.progress import no_notice
 from livesnn.sources import open_source
-from tests.fake_source import joined
 from tests.served import WAIT_S, Server, free_port
 
 pytestmark = pytest.mark.timeout(60)
@@ -297,22 +296,6 @@ def test_garbage_is_a_lost_server_in_one_line(
     assert "\n" not in str(raised.value)
     with pytest.raises(SourceLost):  # for good
         connection.read(WAIT_S)
-
-
-def test_a_stream_comes_back_as_another_epoch_and_is_counted_on(serve: Callable[..., Script]) -> None:
-    events = make_events(200)
-    script = serve(
-        (header_octets() + packet_octets(events[:100]), False),
-        (header_octets() + packet_octets(events[100:]), True),
-    )
-    lines: list[str] = []
-    with ReconnectingSource(lambda: StreamConnection(script.address), notify=lines.append, retry_s=0.01) as source:
-        came = list(islice((packet for packet in source if packet.events.size), 2))
-    assert [packet.epoch for packet in came] == [0, 1]
-    assert np.array_equal(joined(came), events)
-    assert source.counters.events == 200
-    assert len(lines) == 2
-    assert "the server is lost" in lines[0]
 
 
 # --- dv-processing's own server ---

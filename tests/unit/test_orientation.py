@@ -36,11 +36,6 @@ def test_events_go_where_numpy_turns_the_picture(quarter_turns: int, mirrored: b
     assert np.array_equal(upright[moved["y"], moved["x"]], np.arange(28))
 
 
-def test_a_clockwise_turn_takes_the_left_edge_to_the_top() -> None:
-    events = np.array([(5, 0, 3, True)], EVENTS_DTYPE)
-    assert orient(events, Resolution(20, 10), Orientation(quarter_turns=1)).tolist() == [(5, 6, 0, True)]
-
-
 @pytest.mark.parametrize(
     ("orientation", "words"),
     [
@@ -59,23 +54,13 @@ def test_an_upright_camera_s_events_are_returned_themselves() -> None:
     assert orient(events, Resolution(9, 9), Orientation()) is events
 
 
-@given(sensor=sensors, seed=st.integers(0, 1000))
-def test_four_quarter_turns_are_none(sensor: Resolution, seed: int) -> None:
-    events = turned = random_events(sensor, seed)
-    quarter, size = Orientation(quarter_turns=1), sensor
-    for _ in range(4):
-        turned, size = orient(turned, size, quarter), quarter.resolution(size)
-    assert np.array_equal(turned, events)
-    assert size == sensor
-
-
-@given(sensor=sensors, seed=st.integers(0, 1000), quarter_turns=st.integers(0, 3))
+@given(sensor=sensors, seed=st.integers(0, 1000), quarter_turns=st.integers(0, 4))
 def test_turns_add_up(sensor: Resolution, seed: int, quarter_turns: int) -> None:
     events = turned = random_events(sensor, seed)
     size = sensor
     for _ in range(quarter_turns):
         turned, size = orient(turned, size, Orientation(1)), Orientation(1).resolution(size)
-    assert np.array_equal(orient(events, sensor, Orientation(quarter_turns)), turned)
+    assert np.array_equal(orient(events, sensor, Orientation(quarter_turns % 4)), turned)
 
 
 @given(sensor=sensors, seed=st.integers(0, 1000), quarter_turns=st.sampled_from([0, 2]))

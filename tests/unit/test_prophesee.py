@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -145,31 +146,18 @@ def test_events_come_as_the_driver_gave_them() -> None:
     assert library.opened == [{"serial": SERIAL, "iterator_timeout": WAIT_S}]
 
 
-def test_what_lies_outside_the_sensor_is_left_out_and_counted() -> None:
-    library = FakeLibrary(FakeDevice([packet(np.concatenate([at(1), at(2, x=1280), at(3, y=720)]))]))
-    with open_camera(f"camera:{SERIAL}", cameras=cameras(library)) as camera:
-        assert next(times(camera)) == [1]
-        assert camera.counters.out_of_bounds == 2
-
-
-def test_unplugged_it_is_waited_for_and_goes_on() -> None:
-    first, second = FakeDevice([packet(at(1)), LOST]), FakeDevice([packet(at(2))])
-    told: list[str] = []
-    with open_camera("camera", notify=told.append, cameras=cameras(FakeLibrary(first, second))) as camera:
-        came = [*islice((packet for packet in camera if packet.events.size), 2)]
-        assert [(packet.epoch, packet.events["t"].tolist()) for packet in came] == [(0, [1]), (1, [2])]
-    assert first.closed == 1
-    assert second.closed == 1
-    assert "is lost (No such device (it may have been disconnected)): plug it in again" in told[0]
-    assert told[1] == f"camera Prophesee EVK4 {SERIAL} is back: going on"
-
-
-def test_a_camera_that_ends_is_lost() -> None:
-    driver = PropheseeDriver("EVK4", HD, FakeDevice([StopIteration()]))
-    with pytest.raises(SourceLost, match=r"camera EVK4 is lost \(it has ended\)"):
+@pytest.mark.parametrize(
+    ("end", "why"), [(StopIteration(), "it has ended"), (LOST, "No such device (it may have been disconnected)")]
+)
+def test_a_camera_that_ends_is_lost_and_let_go_once(end: Exception, why: str) -> None:
+    device = FakeDevice([packet(at(1)), end])
+    driver = PropheseeDriver("EVK4", HD, device)
+    assert driver.poll() is not None
+    with pytest.raises(SourceLost, match=re.escape(f"camera EVK4 is lost ({why}): plug it in again")):
         driver.poll()
     driver.close()
     driver.close()
+    assert device.closed == 1
 
 
 def test_one_that_cannot_be_opened_is_an_error_in_one_line() -> None:
@@ -229,13 +217,6 @@ def set_up(settings: SensorSettings, *, refuses: bool = False) -> tuple[Any, lis
     with open_camera("camera", cameras=cameras(FakeLibrary(device)), settings=settings) as camera:
         next(times(camera))
         return device.configured[-1] if device.configured else None, list(camera.warnings)
-
-
-def test_a_camera_that_nobody_sets_up_keeps_what_its_driver_sets() -> None:
-    device = FakeDevice([packet(at(1))])
-    with open_camera("camera", cameras=cameras(FakeLibrary(device))) as camera:
-        next(times(camera))
-    assert device.configured == []
 
 
 def test_the_dials_move_the_biases_within_the_cameras_own_limits() -> None:

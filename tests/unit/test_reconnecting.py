@@ -108,13 +108,6 @@ def test_what_cannot_be_connected_at_first_is_an_error_at_once() -> None:
         ReconnectingSource(connects([SourceError("nobody answers")]))
 
 
-def test_silence_becomes_empty_packets() -> None:
-    with ReconnectingSource(connects([Wire()])) as live:
-        events = next(iter(live)).events
-        assert events.size == 0
-        assert events.dtype == EVENTS_DTYPE
-
-
 def test_a_loss_is_told_in_one_line_and_empty_packets_follow() -> None:
     told: list[str] = []
     wire = Wire(at(1), UNPLUGGED)
@@ -122,6 +115,7 @@ def test_a_loss_is_told_in_one_line_and_empty_packets_follow() -> None:
         iterator = iter(live)
         packets = [next(iterator) for _ in range(3)]
         assert [packet.events.size for packet in packets] == [1, 0, 0]
+        assert packets[1].events.dtype == EVENTS_DTYPE
         assert wire.closed.is_set()
         assert told == [live.lost]
         assert live.lost.startswith("wire is cut: mend it. livesnn waits")
@@ -140,18 +134,6 @@ def test_it_goes_on_by_itself_when_it_is_back() -> None:
         assert seen == [(1, 0), (2, 0), (3, 1)]
         assert live.lost == ""
         assert [line.split(":")[0] for line in told] == ["wire is cut", "wire is back"]
-
-
-def test_it_tries_again_until_it_is_back_and_tells_it_once() -> None:
-    told: list[str] = []
-    still_out = [SourceError("nobody answers")] * 3
-    with ReconnectingSource(
-        connects([Wire(UNPLUGGED), *still_out, Wire(at(1))]), notify=told.append, retry_s=0
-    ) as live:
-        found = list(until(live, lambda: live.counters.events == 1))
-        assert times(found) == [1]
-        assert found[-1].epoch == 1
-        assert len(told) == 2
 
 
 def test_what_keeps_it_from_coming_back_is_said_as_the_newest_reason() -> None:
@@ -194,18 +176,19 @@ def test_coming_back_with_another_resolution_is_an_error() -> None:
     assert other.closed.is_set()
 
 
-def test_an_error_that_is_no_loss_is_raised() -> None:
+@pytest.mark.parametrize(
+    ("wires", "error"),
+    [
+        ([Wire(SourceError("no events in this stream"))], SourceError),  # no loss
+        ([Wire(UNPLUGGED), MemoryError("no events in this stream")], MemoryError),
+    ],
+)
+def test_another_error_of_reading_or_connecting_is_raised(
+    wires: list[Connection | BaseException], error: type[Exception]
+) -> None:
     with (
-        ReconnectingSource(connects([Wire(SourceError("no events in this stream"))])) as live,
-        pytest.raises(SourceError, match="no events in this stream"),
-    ):
-        list(live)
-
-
-def test_an_error_of_connecting_again_that_is_no_source_error_is_raised() -> None:
-    with (
-        ReconnectingSource(connects([Wire(UNPLUGGED), MemoryError("full")]), retry_s=0) as live,
-        pytest.raises(MemoryError, match="full"),
+        ReconnectingSource(connects(wires), retry_s=0) as live,
+        pytest.raises(error, match="no events in this stream"),
     ):
         list(live)
 

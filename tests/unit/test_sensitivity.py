@@ -134,22 +134,15 @@ class TestLaw:
         held.hold(Response().at, 20_000, 5.0)
         assert len(held.changes_s) == changes
 
-    @pytest.mark.parametrize(("wanted", "end"), [(1e9, 1.0), (1.0, -1.0)])
-    def test_a_rate_out_of_reach_ends_at_the_limit(self, wanted: float, end: float) -> None:
-        held = Held().hold(Response().at, wanted, 10.0)
+    @pytest.mark.parametrize(("signal_hz", "wanted", "end"), [(2e4, 1e9, 1.0), (2e4, 1.0, -1.0), (0.0, 1e9, 1.0)])
+    def test_a_rate_out_of_reach_ends_at_the_limit(self, signal_hz: float, wanted: float, end: float) -> None:
+        held = Held().hold(replace(Response(), signal_per_s=signal_hz).at, wanted, 10.0)
         assert held.state.sensitivity == end
         assert held.changes_s[-1] <= SOON_S
 
-    def test_a_still_scene_is_not_turned_into_noise(self) -> None:
-        held = Held().hold(lambda sensitivity, t_s: 500.0, 20_000, 10.0, noise=0.9)
-        assert held.changes_s == []
-
-    def test_noise_is_turned_down(self) -> None:
-        held = Held().hold(replace(Response(), noise=0.15).at, 20_000, 10.0, noise=0.9)
-        assert held.state.sensitivity < 0
-
-    def test_no_events_at_all_raise_the_sensitivity(self) -> None:
-        assert Held().hold(lambda *_: 0.0, 20_000, 3.0).state.sensitivity == 1.0
+    def test_noise_is_turned_down_and_a_still_scene_not_turned_into_it(self) -> None:
+        assert Held().hold(lambda sensitivity, t_s: 500.0, 20_000, 10.0, noise=0.9).changes_s == []
+        assert Held().hold(replace(Response(), noise=0.15).at, 20_000, 10.0, noise=0.9).state.sensitivity < 0
 
     def test_it_does_not_matter_how_often_the_rate_is_measured(self) -> None:
         state = HoldState()
@@ -199,7 +192,9 @@ class TestSimulatedSensors:
     """A person waves at a sensor that responds as published."""
 
     @pytest.mark.timeout(300)
-    @pytest.mark.parametrize("kind", RESPONSES)
+    @pytest.mark.parametrize(
+        "kind", ["DAVIS346", *(pytest.param(kind, marks=pytest.mark.release) for kind in ("EVK4", "DVXplorer"))]
+    )
     @pytest.mark.parametrize(
         ("light", "gesture", "before", "wanted"),
         [
@@ -495,15 +490,6 @@ class TestControl:
         assert driver.configured == []
         control.follow(spread(1000, 0, 0.1), None)
         assert driver.configured == [SensorSettings(sensitivity=0.5)]
-
-    def test_a_camera_that_comes_back_is_set_up_again(self) -> None:
-        control = SensorControl()
-        for driver in (Scripted(), Scripted()):
-            control.attach(driver)
-            if control.settings == AS_THE_DRIVER_SETS_IT:
-                control.change(SensorSettings(sensitivity=0.5))
-            control.follow(spread(1000, 0, 0.1), None)
-            assert driver.configured == [SensorSettings(sensitivity=0.5)]
 
     def test_what_a_camera_cannot_do_is_refused_at_once(self) -> None:
         control = SensorControl()
