@@ -151,15 +151,12 @@ class FakeCameras:
         return InivationDriver(driver)
 
 
-def batches(mev_per_s: float, *, stores: bool) -> Iterator[Any]:
-    """Yield 10 ms of a moving blob at a time, for ever; made before the first, of 100 ms that repeat.
-
-    ``stores``: dv-processing's own, otherwise arrays, which need no dv-processing. Either gives 60 Mev/s and more.
-    """
+def batches(mev_per_s: float) -> Iterator[Any]:
+    """Yield 10 ms of a moving blob at a time, for ever; made before the first, of 100 ms that repeat."""
     period_us, parts = 10_000, 10
     events = moving_blob(round(mev_per_s * 100_000), VGA, seed=1, duration_us=parts * period_us)
     cuts = np.searchsorted(events["t"], np.arange(1, parts) * period_us)
-    made = [event_store(part) if stores else ArrayBatch.of(part) for part in np.split(events, cuts)]
+    made = [ArrayBatch.of(part) for part in np.split(events, cuts)]
     return (Later(batch, 100_000 * lap) for lap in itertools.count() for batch in made)
 
 

@@ -23,7 +23,7 @@ class PluggedIn(FakeCameras):
         return [device(serial) for serial in SERIALS]
 
     def open(self, serial: str) -> Driver:
-        return FakeCameras([FakeDriver(paced(batches(0.1, stores=False)), serial=serial)]).open(serial)
+        return FakeCameras([FakeDriver(paced(batches(0.1)), serial=serial)]).open(serial)
 
 
 if __name__ == "__main__":

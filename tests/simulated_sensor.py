@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from livesnn.events.cameras.inivation import pixel_biases
-from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
+from livesnn.events.cameras.sensitivity import Abilities, SensorSettings
 from livesnn.events.packet import NO_EVENTS, Events
 from livesnn.simulate.gestures import performance
 from livesnn.simulate.scene import FRAME_US, paint, shapes_of
@@ -37,28 +37,12 @@ DAVIS346 = Abilities(
 )
 """As neuromorphic-drivers sets it."""
 
-EVK4 = Abilities(
-    (
-        Bias("diff_on", 0, -150, 200, "sensitivity", 140, -85),
-        Bias("diff_off", 0, -150, 200, "sensitivity", 190, -35),
-        Bias("fo", 0, -150, 200, "speed", -35, 55),
-    )
-)
-
-COARSE = Abilities(
-    (
-        Bias("contrast_threshold_on", 9, 0, 17, "sensitivity", 17, 1),
-        Bias("contrast_threshold_off", 9, 0, 17, "sensitivity", 17, 1),
-    )
-)
-"""A DVXplorer's: eight steps on each side."""
-
 
 def _current(bias: int) -> float:
     return (bias & 0xFF) * 8.0 ** (bias >> 8)
 
 
-def davis346_thresholds(values: Mapping[str, int]) -> tuple[float, float]:
+def thresholds_of(values: Mapping[str, int]) -> tuple[float, float]:
     """Return the ON and OFF thresholds, θ = (κ_n / κ_p²) (C2 / C1) ln(I / I_d), with κ 0.7 and C1 / C2 22.
 
     Nozaki and Delbruck 2017, "Temperature and parasitic photocurrent effects in dynamic vision sensors".
@@ -66,28 +50,6 @@ def davis346_thresholds(values: Mapping[str, int]) -> tuple[float, float]:
     diff = _current(values["diff"])
     on, off = (abs(math.log(_current(values[name]) / diff)) / 0.7 / 22 for name in ("on", "off"))
     return on, off
-
-
-def evk4_thresholds(values: Mapping[str, int]) -> tuple[float, float]:
-    """Return the thresholds, 25 % as the factory sets them, and rising with their biases.
-
-    The direction and the range are Prophesee's; a straight line through half and 1.8 times that is assumed.
-    """
-    on, off = values["diff_on"], values["diff_off"]
-    return 0.25 * (1 + on / (175 if on > 0 else 170)), 0.25 * (1 + off / (237 if off > 0 else 70))
-
-
-def coarse_thresholds(values: Mapping[str, int]) -> tuple[float, float]:
-    """Return thresholds in proportion to the number, which iniVation doesn't publish."""
-    on, off = (0.028 * values[f"contrast_threshold_{name}"] for name in ("on", "off"))
-    return on, off
-
-
-RESPONSES = {
-    "DAVIS346": (DAVIS346, davis346_thresholds),
-    "EVK4": (EVK4, evk4_thresholds),
-    "DVXplorer": (COARSE, coarse_thresholds),
-}
 
 
 @dataclass(frozen=True)
@@ -121,12 +83,12 @@ def noise_hz(threshold: float, light: Light) -> float:
 class SimulatedSensor:
     """A `Driver` of a camera that looks at a person; each poll goes on by `STEP_US`."""
 
-    def __init__(self, kind: str, light: Light, *, seconds: float, gesture: str = "right_hand_wave") -> None:
-        self.abilities, self._thresholds_of = RESPONSES[kind]
+    def __init__(self, light: Light, *, seconds: float, gesture: str = "right_hand_wave") -> None:
+        self.abilities = DAVIS346
         scene, limbs, self._times_us, rng = performance(gesture, SEED, seconds, use="show")
         scene = replace(scene, lamp=None)
         self._scene, self._shapes = scene, shapes_of(scene, limbs)
-        self.name, self.resolution = f"{kind} SIMULATED", scene.resolution
+        self.name, self.resolution = "DAVIS346 SIMULATED", scene.resolution
         self._light, self._random = light, rng
         self._canvas = np.empty((8, *scene.background.shape), np.float32)
         self.settings = SensorSettings()
@@ -140,7 +102,7 @@ class SimulatedSensor:
         return paint(self._scene, self._shapes[first:last], self._canvas) * np.float32(self._light.luminance)
 
     def _made_pixels(self) -> DvsPixels:
-        on, off = self._thresholds_of(self.settings.bias_values(self.abilities))
+        on, off = thresholds_of(self.settings.bias_values(self.abilities))
         assert min(on, off) > 0
         spec = DvsPixelSpec(
             threshold_on=on,

@@ -28,7 +28,7 @@ class Sensors:
 
     def __init__(self, serial: str) -> None:
         self.serial = serial
-        self.sensor = SimulatedSensor("DAVIS346", Light(), seconds=60.0)
+        self.sensor = SimulatedSensor(Light(), seconds=60.0)
 
     def discover(self) -> list[Device]:
         return [Device("camera", f"camera:{self.serial}", "DAVIS346", self.serial, None)]
@@ -157,7 +157,7 @@ def test_without_a_camera_there_is_nothing_to_set(qtbot: QtBot, make_window: Mak
 
 
 def test_a_panel_of_everything_changes_region_limit_and_mask(qtbot: QtBot) -> None:
-    sensor = SimulatedSensor("DAVIS346", Light(), seconds=1.0)
+    sensor = SimulatedSensor(Light(), seconds=1.0)
     sensor.abilities = replace(DAVIS346, region=True, masked_pixels=64, rate_limit=True)
     control = SensorControl()
     control.attach(sensor)

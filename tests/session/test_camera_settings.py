@@ -100,7 +100,7 @@ def test_cameras_are_known_by_serial_number_and_streams_by_address(source: objec
 
 def sensor_control() -> SensorControl:
     control = SensorControl()
-    control.attach(SimulatedSensor("DAVIS346", Light(), seconds=0.1))
+    control.attach(SimulatedSensor(Light(), seconds=0.1))
     return control
 
 

@@ -146,12 +146,6 @@ def test_what_lies_before_a_sought_frame_is_not_read(tmp_path: Path, suffix: str
         assert reading.next_frame <= 500
 
 
-def test_a_video_can_be_read_again(bar: Path) -> None:
-    video = open_video(bar)
-    first, second = (np.stack([s.data for s in video.frames(SPEC)]) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-
-
 def test_memory_is_bounded_however_long_a_video_is(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "long.avi", grey_levels(60, 640, 480)))
     tracemalloc.start()
@@ -163,6 +157,17 @@ def test_memory_is_bounded_however_long_a_video_is(tmp_path: Path) -> None:
 
 
 # Cropped and rescaled
+
+
+def test_clips_are_the_windows_of_the_frames_and_a_model_may_have_any(bar: Path) -> None:
+    live = list(open_video(bar).frames(SPEC))
+    assert [frame.t for frame in live] == [k * 40_000 for k in range(45)]
+    assert [frame.start for frame in live] == [True] + [False] * 44
+    for window in (10, 7):
+        clips = video_clips(bar, replace(SPEC, window=window))
+        assert clips.shape == (45 // window, window, 3, 34, 34)
+        flat = clips.reshape(-1, 3, 34, 34)
+        np.testing.assert_array_equal(flat, [frame.data for frame in live[: len(flat)]])
 
 
 def test_a_picture_is_averaged_over_blocks_as_rgb() -> None:
@@ -192,13 +197,6 @@ def test_the_largest_centred_part_is_taken(size: tuple[int, int], inside: tuple[
     image[inside] = np.arange(20, dtype=np.uint8)[:, None, None] * 10
     picture = fit(image, replace(SPEC, width=20, height=20))
     np.testing.assert_array_equal(picture[0], image[inside][:, :, 0])
-
-
-def test_colours_come_through_a_file_as_rgb(tmp_path: Path) -> None:
-    images = np.zeros((5, 48, 64, 3), np.uint8)
-    images[:] = (30, 90, 210)  # blue, green, red
-    frame = next(open_video(write_video(tmp_path / "red.avi", images)).frames(SPEC))
-    np.testing.assert_allclose(frame.data.mean(axis=(1, 2)), (210, 90, 30), atol=6)
 
 
 # Damaged, and not videos
@@ -336,27 +334,10 @@ def test_every_container_is_read_whole(tmp_path: Path, suffix: str, codec: str, 
     assert (video.format, video.fps, video.warnings) == (container, 25, ())
 
 
-def test_frames_of_a_video_follow_its_clips(bar: Path) -> None:
-    with open_video(bar) as source:
-        live = list(source.frames(SPEC))
-    assert [frame.t for frame in live] == [k * 40_000 for k in range(45)]
-    assert [frame.start for frame in live] == [True] + [False] * 44
-    assert {frame.n_events for frame in live} == {0}
-    clips = video_clips(bar, SPEC)
-    assert clips.shape == (4, 10, 3, 34, 34)
-    np.testing.assert_array_equal(clips.reshape(40, 3, 34, 34), [frame.data for frame in live[:40]])
-
-
 def test_a_video_shorter_than_a_window_repeats_its_last_frame(tmp_path: Path) -> None:
     (clip,) = video_clips(write_video(tmp_path / "short.avi", grey_levels(4)), SPEC)
     levels = [round(float(picture.mean()) / 4) for picture in clip]
     assert levels == [0, 1, 2, 3, 3, 3, 3, 3, 3, 3]
-
-
-def test_clips_are_as_long_as_the_model_s_window(bar: Path) -> None:
-    seven = video_clips(bar, replace(SPEC, window=7))
-    assert seven.shape[:2] == (6, 7)
-    np.testing.assert_array_equal(seven.reshape(-1, 3, 34, 34)[:40], video_clips(bar, SPEC).reshape(-1, 3, 34, 34))
 
 
 def test_the_network_on_a_video_is_the_network_on_its_frames(bar: Path, model: Model) -> None:
@@ -443,11 +424,9 @@ def test_a_video_is_described(bar: Path) -> None:
     [
         ("ucf101/originals/v_Archery_g08_c01.avi", 25.0, 363, (320, 240)),
         ("ucf101/originals/v_HorseRace_g08_c01.avi", 30_000 / 1001, 265, (320, 240)),
-        ("hmdb51/hmdb51_org/golf/Golf_Tips_-_Hit_The_Driver_300+_Yards!!!_golf_f_nm_np1_fr_med_0.avi",
-         30.0, 89, (320, 240)),
         ("hmdb51/hmdb51_org/wave/RATRACE_wave_f_nm_np1_fr_goo_37.avi", 30.0, 72, (560, 240)),
     ],
-    ids=["archery", "horse-race", "golf", "wave"],
+    ids=["archery", "horse-race", "wave"],
 )  # fmt: skip
 def test_real_videos_are_read_whole(
     data_dir: Path, name: str, fps: float, n_frames: int, size: tuple[int, int]
@@ -471,15 +450,6 @@ def test_a_video_whose_first_frames_own_times_have_a_gap_shows_what_it_shows_the
     assert [frame.t for frame in later] == [t for t in whole if t >= 2_500_000]
     for frame in later:
         np.testing.assert_array_equal(frame.data, whole[frame.t])
-
-
-def test_a_rescaled_real_video_looks_like_the_original(data_dir: Path) -> None:
-    names = ("originals/v_Archery_g08_c01.avi", "UCF-101/Archery/v_Archery_g08_c01.avi")
-    paths = [data_dir / "ucf101" / name for name in names]
-    if not all(path.is_file() for path in paths):
-        pytest.skip("one of the two isn't there")
-    first, second = (video_clips(path, SPEC)[:2].astype(float) for path in paths)
-    assert np.abs(first - second).mean() < 12
 
 
 def test_events_are_made_of_a_video(tmp_path: Path) -> None:
