@@ -40,7 +40,6 @@ from livesnn.app.widgets.basics import (
 )
 from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.cameras.driver import Measured, SensorControl
 from livesnn.events.cameras.sensitivity import (
     PRESETS,
     Region,
@@ -49,6 +48,7 @@ from livesnn.events.cameras.sensitivity import (
     save_settings,
     with_preset,
 )
+from livesnn.events.cameras.sensor_control import Measured, SensorControl
 from livesnn.events.packet import Resolution
 
 WIDTH = 320  # pixels

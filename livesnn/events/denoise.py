@@ -18,7 +18,6 @@ from livesnn.events.packet import (
     Events,
     Packet,
     Resolution,
-    as_events,
     require_usual_size,
 )
 
@@ -191,9 +190,8 @@ def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[
     there, with the filter as without. Until hot pixels are learned, no pixel is hot. Kept events have the times they
     came with. An event out of order is judged as if it came at the newest one's time.
 
-    ``events`` is what `as_events` takes, and raises as it does. ``state`` is changed.
+    ``state`` is changed.
     """
-    events = as_events(events)
     position = 0
     while position < events.size:
         kept = np.empty(events.size - position, EVENTS_DTYPE)

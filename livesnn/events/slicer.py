@@ -25,7 +25,6 @@ from livesnn.events.packet import (
     Packet,
     PacketStream,
     Resolution,
-    as_events,
 )
 
 GAP_FIXED_COUNT_US = 1_000_000
@@ -151,8 +150,7 @@ class Slicer:
     def push(self, packet: Packet) -> list[Frame]:
         """Return the frames that end in ``packet``, oldest first.
 
-        Its events may also be what `as_events` makes one of; raises SourceError when they aren't, and when a time
-        is beyond TIME_LIMIT_US. Another epoch than the last packet's ends the stream.
+        Raises SourceError when a time is beyond TIME_LIMIT_US. Another epoch than the last packet's ends the stream.
 
         With fixed Δt, ``packet.now_us`` ends slices without an event, in a quiet scene. A jump forward by more than a
         window ends the stream, as an event's would; an older time changes nothing. It never starts a stream. Fixed
@@ -161,7 +159,7 @@ class Slicer:
         if packet.epoch != self._epoch:
             self._epoch = packet.epoch
             self.reset()
-        events = as_events(packet.events)
+        events = packet.events
         ended: list[Frame] = []
         position = 0
         while position < events.size:

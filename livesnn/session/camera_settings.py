@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import DataError, SourceError
-from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.cameras.sensitivity import SensorSettings, load_settings, save_settings
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.files import replace_file

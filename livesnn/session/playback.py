@@ -12,8 +12,8 @@ from typing import Any
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
-from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import ReconnectingSource
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, moved, read_labels

@@ -13,8 +13,9 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.sensitivity import SensorPanel, usual_rate
 from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.discovery import open_camera
-from livesnn.events.cameras.driver import Device, Driver, SensorControl
+from livesnn.events.cameras.driver import Device, Driver
 from livesnn.events.cameras.sensitivity import Region, SensorSettings, load_settings, save_settings
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.packet import Resolution
 from tests.simulated_sensor import DAVIS346, Light, SimulatedSensor
 from tests.synthetic import moving_bar, write_recording

@@ -10,8 +10,8 @@ import pytest
 
 import livesnn
 from livesnn.errors import DataError
-from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.sensitivity import SensorSettings
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.session.camera_settings import FOLDER, SENSORS, CameraFiles, camera_name

@@ -13,7 +13,7 @@ import pytest
 from livesnn.bench.throughput import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
-from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution, checked_packets
 from livesnn.events.slicer import GAP_FIXED_COUNT_US, Frame, Slicer, frames, stack_clip
 from livesnn.threads import Worker
 from tests.fake_source import PATIENCE_S, FakeSource, at
@@ -215,7 +215,8 @@ class TestPackets:
         other = np.zeros(events.size, [("x", "<i2"), ("p", "u1"), ("more", "<f8"), ("t", ">i8"), ("y", "<i4")])
         for name in ("t", "x", "y", "p"):
             other[name] = events[name]
-        expected, found = slicer(rule).push(Packet(events)), slicer(rule).push(Packet(other))
+        (packet,) = checked_packets([Packet(other)])
+        expected, found = slicer(rule).push(Packet(events)), slicer(rule).push(packet)
         assert told(found) == told(expected) != []
         np.testing.assert_array_equal([f.data for f in found], [f.data for f in expected])
 
@@ -239,7 +240,7 @@ class TestPackets:
     )
     def test_what_is_no_packet_is_refused(self, packet: Events, message: str) -> None:
         with pytest.raises(SourceError, match=message):
-            slicer().push(Packet(packet))
+            list(checked_packets([Packet(packet)]))
 
 
 class TestImpossible:

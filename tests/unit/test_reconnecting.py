@@ -13,7 +13,6 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import (
     Connection,
     NotUnderstood,
@@ -21,6 +20,7 @@ from livesnn.events.cameras.reconnecting import (
     SourceLost,
     follow_clock,
 )
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
 from livesnn.events.pipeline import open_pipeline
 from livesnn.events.slicer import frames

@@ -17,7 +17,7 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import DataError, SourceError
-from livesnn.events.cameras.driver import Device, SensorControl
+from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.sensitivity import (
     AS_THE_DRIVER_SETS_IT,
     PRESETS,
@@ -33,6 +33,7 @@ from livesnn.events.cameras.sensitivity import (
     save_settings,
     with_preset,
 )
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.outputs.lines import Row, RunOptions, decide_all

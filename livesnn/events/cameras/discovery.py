@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras import metavision
-from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl, SourceLost
+from livesnn.events.cameras.driver import Cameras, Device, Driver, SourceLost
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import QuietTime, ReconnectingSource
 from livesnn.events.cameras.sensitivity import SensorSettings
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 from livesnn.files import closed_on_error
 from livesnn.progress import Notify, no_notice

@@ -11,7 +11,8 @@ from dataclasses import astuple
 from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import SensorControl, SourceLost
+from livesnn.events.cameras.driver import SourceLost
+from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.packet import (
     DISORDER_US,
     NO_EVENTS,
