@@ -1,7 +1,7 @@
 """Threads, and what they share: a worker, a mailbox (`Latest`), a bounded queue, pools.
 
-Every thread is named, has a stop event and a bounded join (a pool's threads end with the process). Every queue has a
-bound and a stated drop policy.
+Every thread is named, has a stop event and a bounded join (a pool's threads end with the process). Which packets are
+dropped when the network is late is decided in events/pipeline.py.
 """
 
 from __future__ import annotations

@@ -94,12 +94,6 @@ def test_a_live_source_is_recorded_to_its_end(tmp_path: Path) -> None:
     assert camera.closed.is_set()
 
 
-def test_the_seconds_of_a_live_source_are_those_of_the_clock(tmp_path: Path) -> None:
-    recorded = record(source(), tmp_path / "out.aedat4", seconds=1000.0, clock=ticking(0.5))
-    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
-    assert recorded.events == BLOB.size
-
-
 @pytest.fixture(params=ENDING)
 def how(request: pytest.FixtureRequest) -> Iterator[int]:
     """Yield a signal that ends a program, also where these tests run under nohup."""

@@ -48,13 +48,6 @@ def test_latest_hands_out_the_newest_value_once() -> None:
     assert box.take() is None
 
 
-def test_latest_carries_an_error_as_a_value() -> None:
-    box: Latest[int | BaseException] = Latest()
-    error = SourceError("camera unplugged")
-    box.put(error)
-    assert box.take() is error
-
-
 def test_a_worker_names_its_thread_and_ends_when_stopped() -> None:
     names: Latest[str] = Latest()
 
