@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
 import re
-import struct
-import tokenize
-import zipfile
-import zlib
 
 
 class LivesnnError(Exception):
@@ -49,10 +44,3 @@ def reason_of(error: BaseException) -> str:
     """Return what an error of the system or of a library says, in one line, without its number."""
     said = getattr(error, "strerror", None) or re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
     return " ".join(said.split())[:200]
-
-
-DAMAGED_ARRAY = (
-    OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError,
-    struct.error, tokenize.TokenError, lzma.LZMAError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""By numpy and zipfile, some only from within ast and the decompressors."""

@@ -18,10 +18,10 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Closing
 from livesnn.files import exists_already, replace_file, require_file, writing
+from livesnn.untrusted import ENTRIES
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
-MOST_LABELS = 10_000  # Of one recording: the window draws each of them.
 
 _HEADER = f"{','.join(COLUMNS)}\n".encode()
 
@@ -46,7 +46,7 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     """Return a recording's labels, in the order of their file, lines of other recordings left out; none without one.
 
     Raises DataError when the file can't be read, a line of it doesn't say from when to when what holds, there are
-    more than `MOST_LABELS`, or all lines are of recordings that are called otherwise, as after both were renamed.
+    more than `ENTRIES`, or all lines are of recordings that are called otherwise, as after both were renamed.
     """
     recording = parse_recording_path(recording).file
     table = labels_file(recording)
@@ -55,8 +55,8 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     names = [row["file"] or "" for _, row in lines]
     if names and not own and not any(_is_there(recording, name) for name in names):
         raise DataError(f"{table}: its lines name {names[0]!r}: write {recording.name} in the column file")
-    if len(own) > MOST_LABELS:
-        raise DataError(f"{table}: {len(own):,} labels are more than {MOST_LABELS:,}: split the recording")
+    if len(own) > ENTRIES:
+        raise DataError(f"{table}: {len(own):,} labels are more than {ENTRIES:,}: split the recording")
     return tuple(_label(table, number, row) for number, row in own)
 
 

@@ -15,11 +15,9 @@ import zstandard
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.aedat4_layout import (
-    MAX_PACKET_BYTES,
     PACKET_HEADER,
     ROW_DTYPE,
     Compression,
-    DamageError,
     Decompressor,
     PacketRow,
     build_events,
@@ -29,10 +27,11 @@ from livesnn.events.formats.aedat4_layout import (
     each_row,
     parse_table,
 )
-from livesnn.events.formats.aedat4_reader import MAX_TABLE_BYTES, UNSOUND_HEADER, Aedat4Reader
+from livesnn.events.formats.aedat4_reader import UNSOUND_HEADER, Aedat4Reader
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.recording import NOTHING, Recording, describe, open_recording
+from livesnn.untrusted import PIECE_BYTES, WHOLE_BYTES, DamageError
 from tests.fake_source import joined
 from tests.reading import packets_of
 
@@ -137,15 +136,15 @@ def test_a_changed_octet_of_a_packet_is_damage(compression: Compression) -> None
 
 @pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])
 def test_the_table_of_a_recording_of_a_day_is_larger_than_any_packet(compression: Compression) -> None:
-    content = bytes(MAX_PACKET_BYTES + 1)
+    content = bytes(PIECE_BYTES + 1)
     packed = lz4.frame.compress(content) if compression is Compression.LZ4 else zstandard.compress(content)
-    unpacked = Decompressor(compression).decompress(memoryview(packed), MAX_TABLE_BYTES)
+    unpacked = Decompressor(compression).decompress(memoryview(packed), WHOLE_BYTES)
     assert len(unpacked) == len(content)
 
 
 @pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])
 def test_a_packet_that_would_unpack_to_gigabytes_is_refused(compression: Compression) -> None:
-    size = MAX_PACKET_BYTES + 1
+    size = PIECE_BYTES + 1
     content = bytes(size)
     packed = lz4.frame.compress(content) if compression is Compression.LZ4 else zstandard.compress(content)
     assert len(packed) < size / 100

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
-from livesnn.events.formats.hdf5_layout import MAX_OBJECTS, MAX_STREAMS, Attributes, WatchedFile, find_places
+from livesnn.events.formats.hdf5_layout import Attributes, WatchedFile, find_places
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import NOTHING, describe, open_recording
+from livesnn.untrusted import ENTRIES, STREAMS
 from tests.ecf_writer import CHUNK_EVENTS, STYLES, write_ecf
 from tests.fake_source import joined
 from tests.format_files import encode_ecf
@@ -306,7 +307,7 @@ def test_billions_of_equal_events_in_a_small_file_are_refused(tmp_path: Path) ->
 def test_more_streams_than_any_recording_has_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.h5"
     with h5py.File(path, "w") as file:
-        for number in range(MAX_STREAMS + 1):
+        for number in range(STREAMS + 1):
             for axis in "txyp":
                 file[f"{number}/{axis}"] = [0]
     with pytest.raises(FormatError, match="more than 64 streams of events: split it into several files"):
@@ -553,7 +554,7 @@ def test_events_beside_groups_without_end_are_found(tmp_path: Path) -> None:
         for _ in range(500):
             group = group.create_group("c")
         group["up"] = file["a"]  # and round in a circle
-        for number in range(MAX_OBJECTS):
+        for number in range(ENTRIES):
             file["a"].create_group(f"d{number}")
     assert np.array_equal(read(path), make_events(1000))
 

@@ -17,7 +17,6 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import (
-    MOST_LABELS,
     Label,
     LabelWriter,
     has_labels,
@@ -28,6 +27,7 @@ from livesnn.events.labels import (
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.recording import describe
 from livesnn.train.datasets import data_set
+from livesnn.untrusted import ENTRIES
 from tests.trees import SENSOR, configured, some_events
 
 
@@ -279,7 +279,7 @@ def test_the_command_says_how_many_labels_went_along(tmp_path: Path, capsys: pyt
 
 
 def test_more_labels_than_anybody_gives_are_refused(tmp_path: Path) -> None:
-    lines = "".join(f"a.aedat4,{i},{i + 1},wave\n" for i in range(MOST_LABELS + 1))
+    lines = "".join(f"a.aedat4,{i},{i + 1},wave\n" for i in range(ENTRIES + 1))
     labels_file(tmp_path / "a.aedat4").write_text(f"file,start,end,label\n{lines}")
     with pytest.raises(DataError, match="10,001 labels are more than 10,000"):
         read_labels(tmp_path / "a.aedat4")

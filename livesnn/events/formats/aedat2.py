@@ -20,9 +20,9 @@ from livesnn.events.formats.word_reader import Decode, Pixel, WordLayout, WordRe
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
+from livesnn.untrusted import DESCRIPTION_BYTES
 
 MAGIC, MAGIC_1 = b"#!AER-DAT2.0", b"#!AER-DAT1.0"
-MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, into it
 _DAVIS_SIZES = {
     "128": (128, 128), "192": (208, 192), "208": (208, 192), "240": (240, 180), "346": (346, 260), "640": (640, 480),
 }  # fmt: skip
@@ -93,7 +93,7 @@ def open_aedat2(path: Path, progress: Progress = no_progress) -> WordReader:
 
 def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:
     """Return (the camera, where the first word starts, what was assumed)."""
-    head = bytes(file.view(0, MAX_HEADER_BYTES))
+    head = bytes(file.view(0, DESCRIPTION_BYTES))
     line_end = b"\r\n" if head[len(MAGIC) :].startswith(b"\r\n") else b"\n"
     line = re.compile(rb"#[^\x00-\x08\x0b\x0c\x0e-\x1f]*?" + line_end)
     start = 0

@@ -32,13 +32,12 @@ from livesnn.events.packet import (
 )
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
+from livesnn.untrusted import DESCRIPTION_BYTES, STREAMS
 
 EVENT_BYTES = 8
 MAX_SIZE = 1 << 15  # coordinates have 15 bits
 SEGMENT_EVENTS = 1 << 14
 SPECIAL, POLARITY, FRAME, IMU6, IMU9 = range(5)
-_MAX_HEADER_BYTES = 1 << 20
-_MAX_SOURCES = 16
 _SEGMENT_BYTES = 1 << 20  # frames may lie between the packets of a segment
 _WALK_BYTES = 4096
 _HEADER = struct.Struct("<hhiiiiii")
@@ -233,7 +232,7 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
 
     Raises FormatError when the header has no end, or the packets are compressed.
     """
-    head = bytes(file.view(0, _MAX_HEADER_BYTES))
+    head = bytes(file.view(0, DESCRIPTION_BYTES))
     found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
     if found is None:
         raise FormatError(f"{file.path}: the header has no #!END-HEADER line: copy it again, or record it again")
@@ -299,8 +298,8 @@ def walk(file: BufferedFile, start: int) -> tuple[dict[int, Track], OtherContent
     while position < file.size:
         file.passed(position)
         packet = read_packet(file, position)
-        if isinstance(packet, PacketHeader) and packet.source not in tracks and len(tracks) == _MAX_SOURCES:
-            packet = Flaw(f"it is of a source beyond the first {_MAX_SOURCES}")
+        if isinstance(packet, PacketHeader) and packet.source not in tracks and len(tracks) == STREAMS:
+            packet = Flaw(f"it is of a source beyond the first {STREAMS}")
         if isinstance(packet, Flaw):
             warnings.append(_describe_loss(file, position, packet, first=position == start))
             break

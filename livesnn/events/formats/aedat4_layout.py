@@ -26,13 +26,10 @@ import numpy.typing as npt
 import zstandard
 
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.untrusted import PIECE_BYTES, DamageError, require_room
 
 MAGIC = b"#!AER-DAT4.0\r\n"
-MAX_HEADER_BYTES = 1 << 20
 PACKET_HEADER = struct.Struct("<ii")
-MAX_PACKET_BYTES = 128 << 20
-"""The most a packet may have, compressed or not: 8 million events, or a 40-megapixel colour frame."""
-
 EVENT_BYTES = 16
 """An event in the file: t int64, x and y int16, on one byte, three bytes of padding."""
 
@@ -45,10 +42,6 @@ _LZ4_MAX_RATIO = 255  # the most one byte of LZ4 can stand for
 _LZ4_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
 
 _U16, _I32, _U32, _I64 = (struct.Struct(code) for code in ("<H", "<i", "<I", "<q"))
-
-
-class DamageError(ValueError):
-    """A packet, the header or the table is damaged; readers turn it into a warning or a FormatError."""
 
 
 # Flatbuffers, read with every offset checked, so that a damaged file can't lead outside its buffer. The `flatbuffers`
@@ -169,7 +162,7 @@ class Decompressor(threading.local):
         self._lz4_context = lz4.frame.create_decompression_context()
         self._zstd = zstandard.ZstdDecompressor()
 
-    def decompress(self, packed: memoryview, limit: int = MAX_PACKET_BYTES) -> memoryview:
+    def decompress(self, packed: memoryview, limit: int = PIECE_BYTES) -> memoryview:
         """Return the content of one packet, in memory of its own; without compression, a view of ``packed``.
 
         Raises DamageError when the packet is damaged or has more than ``limit`` bytes decompressed.
@@ -195,11 +188,9 @@ class Decompressor(threading.local):
     def _decompress_zstd(self, packed: memoryview, limit: int) -> memoryview:
         try:
             size = zstandard.frame_content_size(packed)
-            if size > limit:
-                raise DamageError(f"it claims to unpack to {size:,} bytes")
             if size < 0:  # not stored
                 return memoryview(bytearray(self._zstd.decompress(packed, max_output_size=limit)))
-            content = bytearray(size)
+            content = bytearray(require_room(size, limit, "it"))
             filled = self._zstd.stream_reader(packed).readinto(content)
         except zstandard.ZstdError:
             raise DamageError("its ZSTD data is damaged") from None

@@ -20,12 +20,9 @@ from livesnn.errors import FormatError, LivesnnError
 from livesnn.events.formats.aedat4_layout import (
     EVENT_BYTES,
     MAGIC,
-    MAX_HEADER_BYTES,
-    MAX_PACKET_BYTES,
     PACKET_HEADER,
     ROW_DTYPE,
     Compression,
-    DamageError,
     Decompressor,
     Header,
     PacketRow,
@@ -55,9 +52,7 @@ from livesnn.events.packet import (
 )
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
-
-MAX_TABLE_BYTES = 512 << 20
-"""The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
+from livesnn.untrusted import DESCRIPTION_BYTES, PIECE_BYTES, WHOLE_BYTES, DamageError, require_room
 
 UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
@@ -171,7 +166,7 @@ class Aedat4Reader(Reader):
             return None
         return packet
 
-    def _content(self, row: PacketRow, limit: int = MAX_PACKET_BYTES) -> memoryview:
+    def _content(self, row: PacketRow, limit: int = PIECE_BYTES) -> memoryview:
         size = PACKET_HEADER.size + row.size
         octets = self._file.view(row.offset - PACKET_HEADER.size, size)
         if len(octets) < size:
@@ -238,8 +233,7 @@ def read_header(file: BufferedFile) -> tuple[Header, int]:
     start = len(MAGIC) + 4
     try:
         size = read_u32(file.view(len(MAGIC), 4), 0)
-        if size > min(MAX_HEADER_BYTES, file.size - start):
-            raise DamageError(f"it claims {size:,} bytes, the file has {file.size:,}")
+        require_room(size, min(DESCRIPTION_BYTES, file.size - start), "it")
         return parse_header(file.view(start, size)), start + size
     except DamageError as error:
         raise FormatError(
@@ -265,9 +259,8 @@ def _read_table(file: BufferedFile, header: Header, first: int) -> PacketTable:
     if not first <= position < file.size:
         raise DamageError(f"its position {position:,} is outside the file of {file.size:,} bytes")
     size = file.size - position
-    if size > MAX_TABLE_BYTES:
-        raise DamageError("it is too large")
-    content = Decompressor(header.compression).decompress(file.view(position, size), MAX_TABLE_BYTES)
+    packed = file.view(position, require_room(size, WHOLE_BYTES, "it"))
+    content = Decompressor(header.compression).decompress(packed, WHOLE_BYTES)
     table = parse_table(content)
     starts = table["offset"] - PACKET_HEADER.size
     ends = table["offset"] + table["size"]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from livesnn.compiled import njit
 from livesnn.errors import FormatError, reason_of
 from livesnn.events.formats.hdf5_layout import (
-    DAMAGE,
+    BLOCK_EVENTS,
     MAX_CHUNK_EVENTS,
     Attributes,
     Place,
@@ -42,8 +42,8 @@ from livesnn.events.formats.table_columns import (
 )
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events
 from livesnn.files import closed_on_error
+from livesnn.untrusted import DAMAGE
 
-BLOCK_EVENTS = 1 << 16
 _CAMERA_KEYS = ("camera", "camera_name", "sensor_name", "integrator_name")
 _TRUSTED_BYTES = 1 << 17  # a chunk of fewer unpacks to 135 MB at most
 _MAX_EVENT_BYTES = 16  # of a compressed one, far above what any takes

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import re
 import struct
 from collections import deque
@@ -25,12 +26,12 @@ from livesnn.errors import FormatError
 from livesnn.events.formats.table_columns import AXES, ColumnNames, find_columns, parse_size, unit_named
 from livesnn.events.packet import TIME_LIMIT_US, Resolution
 from livesnn.files import cannot_open
+from livesnn.untrusted import DESCRIPTION_BYTES, ENTRIES, PIECE_BYTES, STREAMS
 
 ECF_FILTER = 36559
 MAX_CHUNK_EVENTS = 65535  # in ECF
-MAX_CHUNK_BYTES = 128 << 20
-MAX_OBJECTS, MAX_DEPTH = 10_000, 16
-MAX_STREAMS = 64
+BLOCK_EVENTS = 1 << 16
+_DEPTH = 16  # of groups within one another
 _FEW_EVENTS, _EVENTS_A_BYTE = 10_000_000, 32  # even times in equal steps pack to 12 events a byte
 _UNSAFE = {
     h5py.h5z.FILTER_NBIT: "N-bit",
@@ -39,18 +40,8 @@ _UNSAFE = {
 }
 """Filters of libhdf5 that end the process where their parameters are damaged (2.0.0: 17 of 1,161 edits)."""
 _FEW_ROWS, _MANY_CHUNKS = 64, 1_000  # in a chunk, of which each takes some 50 µs
-_MAX_ITEM_BYTES = 256
 _CACHE_SLOTS = 521
-DAMAGE = (
-    OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, AttributeError,
-)  # fmt: skip
-"""What h5py raises on damaged files."""
-
-_MAX_READ_BYTES = 1 << 16  # of one piece of structure
-_MAX_WATCHED_BYTES = 8 << 20
-_MAX_TEXT_BYTES = 1 << 12
-_MAX_VALUES = 16
-_MAX_HEAP_BYTES = 16 << 20
+_STRUCTURE_BYTES = 1 << 16  # of one piece; libhdf5 reads more than that at once only of events
 _HEAP = b"GCOL\x01\x00\x00\x00"
 _HEAP_HEAD_BYTES = 16
 _OBJECT = struct.Struct("<HHIQ")  # index (0: free space), references, reserved, bytes
@@ -88,10 +79,8 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
     """
     places: list[Place] = []
     for name, parts, columns in _tables(_datasets(file)):
-        if len(places) == MAX_STREAMS:
-            raise FormatError(
-                f"{path}: it has more than {MAX_STREAMS} streams of events: split it into several files"
-            )
+        if len(places) == STREAMS:
+            raise FormatError(f"{path}: it has more than {STREAMS} streams of events: split it into several files")
         places.append(_place(path, file, attributes, name, parts, columns))
     if not places:
         raise FormatError(
@@ -151,7 +140,7 @@ def _walk(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
     """
     groups: deque[tuple[str, h5py.Group]] = deque([("", file["/"])])
     seen = {h5py.h5o.get_info(file.id).addr}
-    left = MAX_OBJECTS
+    left = ENTRIES
     while groups and left:
         prefix, group = groups.popleft()
         for name in islice(group, left):
@@ -162,7 +151,7 @@ def _walk(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
             address = h5py.h5o.get_info(item.id).addr
             if address not in seen and isinstance(item, h5py.Dataset):
                 yield prefix + name, item
-            elif address not in seen and isinstance(item, h5py.Group) and prefix.count("/") < MAX_DEPTH:
+            elif address not in seen and isinstance(item, h5py.Group) and prefix.count("/") < _DEPTH:
                 groups.append((f"{prefix}{name}/", item))
             seen.add(address)
 
@@ -231,7 +220,7 @@ def _check(path: Path, dataset: h5py.Dataset) -> None:
     if dataset.is_virtual or dataset.external:
         raise FormatError(f"{path}: {name} lies in other files, which isn't supported: copy it into one file")
     chunk = int(dataset.chunks[0]) if dataset.chunks else 0
-    if chunk * dataset.dtype.itemsize > MAX_CHUNK_BYTES or dataset.dtype.itemsize > _MAX_ITEM_BYTES:
+    if max(chunk, BLOCK_EVENTS) * dataset.dtype.itemsize > PIECE_BYTES:
         raise FormatError(f"{path}: {name} has chunks of {chunk:,} items, which don't fit in memory: repack it")
     if 0 < chunk < _FEW_ROWS and n > chunk * _MANY_CHUNKS:
         raise FormatError(f"{path}: {name} has chunks of {chunk} items, which take too long to read: repack it")
@@ -278,7 +267,7 @@ def _open_with_cache(file: h5py.File, name: str, chunk_bytes: int) -> h5py.Datas
     It must not be open already, because HDF5 keeps the cache that it was first opened with.
     """
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(_CACHE_SLOTS, min(max(1 << 20, chunk_bytes), MAX_CHUNK_BYTES), 0.75)
+    access.set_chunk_cache(_CACHE_SLOTS, min(max(1 << 20, chunk_bytes), PIECE_BYTES), 0.75)
     return h5py.Dataset(h5py.h5d.open(file.id, name.encode(errors="surrogateescape"), access), readonly=True)
 
 
@@ -307,14 +296,15 @@ class WatchedFile(io.FileIO):
             super().__init__(path)
         except OSError as error:
             raise cannot_open(path, error) from error
-        self._watched: set[tuple[int, int]] = set()
+        self._pieces: dict[int, bytes] = {}
         self._watched_bytes = 0
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         start = self.tell()
         filled = super().readinto(buffer) or 0
-        if filled <= _MAX_READ_BYTES and self._watched_bytes < _MAX_WATCHED_BYTES:
-            self._watched.add((start, start + filled))
+        known = len(self._pieces.get(start, b""))
+        if known < filled <= _STRUCTURE_BYTES and self._watched_bytes < DESCRIPTION_BYTES:
+            self._pieces[start] = bytes(buffer[:filled])
             self._watched_bytes += filled
         return filled
 
@@ -322,15 +312,13 @@ class WatchedFile(io.FileIO):
         self.seek(start)
         return self.read(size) or b""
 
-    def structure(self) -> Iterator[tuple[int, bytes]]:
-        """Yield (start, bytes) of what libhdf5 has read as structure; adjacent parts are joined."""
-        start = end = -1
-        for first, last in [*sorted(self._watched), (1 << 63, 1 << 63)]:
-            if first > end:
-                if end > start:
-                    yield start, self.read_at(start, end - start)
-                start = first
-            end = max(end, last)
+    def structure(self) -> bytes:
+        """Return what libhdf5 has read as structure, in the order of the file."""
+        joined, end = bytearray(), 0
+        for start, piece in sorted(self._pieces.items()):
+            joined += piece[max(end - start, 0) :]
+            end = max(end, start + len(piece))
+        return bytes(joined)
 
 
 class Attributes:
@@ -341,18 +329,17 @@ class Attributes:
         self.warnings: list[str] = []  # which attributes couldn't be read, and what else is ignored
 
     def text(self, owner: Owner, name: str) -> str:
-        """Return an attribute as text; "" if there is none, or it isn't a short text or a number."""
+        """Return an attribute as text; "" if there is none, or it isn't one text or number."""
         if name not in owner.attrs:
             return ""
         kept = owner.attrs.get_id(name)
         string = h5py.check_string_dtype(kept.dtype)
-        if kept.shape is None or int(np.prod(kept.shape)) > _MAX_VALUES or kept.dtype.itemsize > _MAX_TEXT_BYTES:
+        if kept.shape is None or math.prod(kept.shape) != 1 or kept.dtype.itemsize > DESCRIPTION_BYTES:
             return ""
         if kept.dtype.hasobject and (string is None or not self._is_sound(name)):
             self.warnings.append(f"the attribute {name} is damaged, and left out")
             return ""
-        value = np.asarray(owner.attrs[name]).reshape(-1)
-        first = value[0] if value.size == 1 else ""
+        first = np.asarray(owner.attrs[name]).reshape(-1)[0]
         return first.decode(errors="replace") if isinstance(first, bytes) else str(first)
 
     def resolution(self, owner: Owner) -> Resolution | None:
@@ -370,25 +357,21 @@ class Attributes:
             + rb"|(\x03)[\x00-\x03]" + re.escape(size) + rb"(..)(..)." + plain,
             re.DOTALL,
         )  # fmt: skip
-        places = [
-            start + found.start() + _value_offset(found, len(name) + 1)
-            for start, octets in self._file.structure()
-            for found in message.finditer(octets)
-        ]
-        return bool(places) and all(self._points_to_text(place) for place in places)
+        octets = self._file.structure()
+        places = [found.start() + _value_offset(found, len(name) + 1) for found in message.finditer(octets)]
+        return bool(places) and all(self._points_to_text(octets[place : place + _POINTER.size]) for place in places)
 
-    def _points_to_text(self, place: int) -> bool:
-        pointer = self._file.read_at(place, _POINTER.size)
+    def _points_to_text(self, pointer: bytes) -> bool:
         if len(pointer) < _POINTER.size:
             return False
         length, heap, wanted = _POINTER.unpack(pointer)
-        return length <= _MAX_TEXT_BYTES and heap < 1 << 62 and self._heap_sizes(heap).get(wanted) == length
+        return heap < 1 << 62 and self._heap_sizes(heap).get(wanted) == length
 
     def _heap_sizes(self, start: int) -> dict[int, int]:
         """Return how many bytes the objects of a heap have; nothing if it can't be walked to its end."""
         head = self._file.read_at(start, _HEAP_HEAD_BYTES)
         size = int.from_bytes(head[len(_HEAP) :], "little")
-        if not head.startswith(_HEAP) or size > _MAX_HEAP_BYTES:
+        if not head.startswith(_HEAP) or size > DESCRIPTION_BYTES:
             return {}
         octets = self._file.read_at(start, size)
         sizes, position = dict[int, int](), _HEAP_HEAD_BYTES

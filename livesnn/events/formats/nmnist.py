@@ -16,11 +16,11 @@ from livesnn.errors import FormatError
 from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import file_head
+from livesnn.untrusted import PIECE_BYTES
 
 EVENT_BYTES = 5
 NMNIST_RESOLUTION = Resolution(34, 34)
 NCALTECH_RESOLUTION = Resolution(240, 180)
-MAX_FILE_BYTES = 64 << 20
 _OVERFLOW_Y = 240
 _OVERFLOW_US = 1 << 13
 
@@ -47,8 +47,8 @@ def read_nmnist(path: Path) -> Events:
 
 
 def _read(path: Path) -> tuple[Events, Resolution, list[str]]:
-    octets = file_head(path, MAX_FILE_BYTES + 1)
-    if len(octets) > MAX_FILE_BYTES:
+    octets = file_head(path, PIECE_BYTES + 1)
+    if len(octets) > PIECE_BYTES:
         size = path.stat().st_size
         raise FormatError(f"{path}: {size:,} bytes are too many for an N-MNIST file: check the path")
     records = _records(octets)

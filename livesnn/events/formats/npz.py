@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError, reason_of
+from livesnn.errors import FormatError, SourceError, reason_of
 from livesnn.events.formats.reader import EventStream
 from livesnn.events.formats.shared_readers import BlockReader, Blocks, InMemoryReader
 from livesnn.events.formats.table_columns import (
@@ -41,10 +41,11 @@ from livesnn.events.formats.table_columns import (
 )
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error
+from livesnn.untrusted import DAMAGE, WHOLE_BYTES
 
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, if possible
-MAX_EVENTS = 20_000_000  # held in memory, which takes 1 GB during reading, however small the file
+HELD_EVENTS = WHOLE_BYTES // 26  # with their copy in order of time
 _HEAD_BYTES = 1 << 16  # of an array; numpy takes headers of 10,000 at most
 _NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
 _COPY_BYTES = 1 << 20
@@ -90,7 +91,7 @@ def open_npz(path: Path) -> BlockReader:
         if error.errno in (None, errno.EINVAL):
             raise FormatError(f"{path}: not a sound .npz ({error}): save it again") from error
         raise SourceError(f"{path}: can't be read ({reason_of(error)}): check the path and permissions") from error
-    except DAMAGED_ARRAY as error:
+    except DAMAGE as error:
         raise FormatError(f"{path}: not a sound .npz ({reason_of(error)}): save it again") from error
 
 
@@ -218,9 +219,9 @@ def _check_columns(path: Path, members: Mapping[str, Member]) -> bool:
         if members[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
             raise FormatError(f"{path}: {axis} must be numbers, not {members[axis].dtype}: convert it")
     in_parts = all(members[axis].start is not None for axis in AXES)
-    if not in_parts and members["t"].items > MAX_EVENTS:
+    if not in_parts and members["t"].items > HELD_EVENTS:
         raise FormatError(
-            f"{path}: more than {MAX_EVENTS:,} events are too many to hold: "
+            f"{path}: more than {HELD_EVENTS:,} events are too many to hold: "
             f"save it with numpy.savez, uncompressed, so that it can be read in parts, or split it"
         )
     return in_parts and members["t"].items >= LARGE_EVENTS

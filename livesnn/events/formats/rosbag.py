@@ -26,14 +26,12 @@ from livesnn.events.formats.shared_readers import WIDEST, LossyBlocks, sorted_pa
 from livesnn.events.formats.table_columns import require_plausible
 from livesnn.events.packet import Events, SourceCounters, jump_warnings
 from livesnn.files import closed_on_error
+from livesnn.untrusted import DAMAGE
 
 _FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _IMU = ("sensor_msgs/msg/Imu",)
 _BACK_NS = (10**9, 10**10, 10**11, 10**12)  # how far to go back from a place until a message before it is found
-_DAMAGE = (
-    Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError, AssertionError, AttributeError,
-    OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, struct.error,
-)  # fmt: skip
+_DAMAGE = (*DAMAGE, Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError)
 """What rosbags and the libraries under it raise on damaged bags."""
 
 

@@ -37,11 +37,11 @@ from livesnn.events.formats.table_columns import (
 )
 from livesnn.events.packet import TIME_LIMIT_US, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
+from livesnn.untrusted import STREAMS
 
 BLOCK_BYTES = 1 << 20
 _LINE_BYTES = 1 << 12  # read beyond a block for its last line
 _HEAD_BYTES = 1 << 16
-_MAX_COLUMNS = 64
 _ORDERS = ("txyp", "xypt", "xytp")
 _NAME_THEM = "name them after the file's name, in quotes: 'FILE?columns=t_us,x,y,p'"
 _UNIT_TOO = "name its column t_s, t_ms, t_us or t_ns after the file's name, in quotes: 'FILE?columns=t_us,x,y,p'"
@@ -189,7 +189,7 @@ def _read_layout(file: BufferedFile) -> TextLayout:
     else:
         fields = []  # there is no row
     columns = len(names) or len(fields) or len(AXES)
-    if columns > _MAX_COLUMNS:
+    if columns > STREAMS:
         raise FormatError(f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}")
     return TextLayout(names, columns, start, resolution)
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.errors import DAMAGED_ARRAY, DataError, reason_of
+from livesnn.errors import DataError, reason_of
 from livesnn.events.packet import Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
@@ -21,6 +21,7 @@ from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absen
 from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
 from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class, made_in_parts, measured
 from livesnn.train.datasets.recorded import spread, windows_of
+from livesnn.untrusted import DAMAGE
 
 INPUT = InputSpec(64, 64, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = DVS128
@@ -117,7 +118,7 @@ def _read_npz(file: Path, *, test: bool) -> Cifar10:
             octets, offsets, labels, of_test = (archive[key] for key in ("jpeg", "offsets", "label", "test"))
         chosen = np.flatnonzero(of_test == test)
         images = [_decoded(octets[offsets[i] : offsets[i + 1]]) for i in chosen]
-    except (*DAMAGED_ARRAY, cv2.error) as error:
+    except (*DAMAGE, cv2.error) as error:
         raise DataError(f"{file} can't be read ({reason_of(error)}): get {TAKES.format(data=file.parent)}") from error
     if not images or not all(image.shape == (32, 32, 3) for image in images) or labels.max() > 9:
         part = "test" if test else "training"

@@ -17,12 +17,13 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard, Split
 from livesnn.console import share_done
-from livesnn.errors import DAMAGED_ARRAY, DataError, reason_of
+from livesnn.errors import DataError, reason_of
 from livesnn.files import replacing
 from livesnn.paths import cache_dir
 from livesnn.subprocesses import MOST_PROCESSES, process_pool
 from livesnn.threads import usable_processors
 from livesnn.train.datasets import DataRequest, Parts, SplitName
+from livesnn.untrusted import DAMAGE
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -306,7 +307,7 @@ def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
     A damaged file in the cache is made again. Raises DataError if the cache can't be written.
     """
     file = cache_file(name, settings)
-    with suppress(*DAMAGED_ARRAY):  # or there is no file
+    with suppress(*DAMAGE):  # or there is no file
         array: Frames = np.load(file)
         if array.dtype == np.uint8:
             return array
@@ -336,7 +337,7 @@ def made_in_parts(
 
 
 def _has_clips(file: Path) -> bool:
-    with suppress(*DAMAGED_ARRAY):  # or there is no file
+    with suppress(*DAMAGE):  # or there is no file
         return len(OnDisk(file)) > 0
     return False
 

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, Split
-from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError, LivesnnError, SourceError
+from livesnn.errors import DataError, FormatError, LivesnnError, SourceError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import Recording as OpenRecording
 from livesnn.events.recording import open_recording
@@ -31,6 +31,7 @@ from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines, whole_side, windows_of
+from livesnn.untrusted import DAMAGE
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]
 Part = Literal["train", "test"]
@@ -158,7 +159,7 @@ def _events_of_copy(path: Path) -> Events:
         x, y, p, t = table.T
         events = np.zeros(len(table), EVENTS_DTYPE)
         events["x"], events["y"], events["p"], events["t"] = x, y, p != 0, np.rint(t * 1000.0)
-    except DAMAGED_ARRAY as error:
+    except DAMAGE as error:
         raise SourceError(f"{path} isn't a table of x, y, p, t: unpack the archive again") from error
     return events
 

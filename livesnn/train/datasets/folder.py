@@ -33,7 +33,7 @@ from typing import NoReturn, cast, get_args
 import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
-from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError
+from livesnn.errors import DataError, LivesnnError
 from livesnn.events.formats.registry import FORMATS
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.events.packet import TIME_LIMIT_US
@@ -44,6 +44,7 @@ from livesnn.sources import describe
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings, whole_side
+from livesnn.untrusted import DAMAGE
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 SENSOR = None
@@ -481,7 +482,7 @@ def label_of(path: Path, classes: Sequence[str]) -> str | None:
     if label and label != NONE and label not in classes and "__" in path.stem:
         raise DataError(f"{path.name} names no class of {', '.join(classes)}: rename it, or begin with {NONE}__")
     if label not in classes and path.suffix.lower() == ".npz":
-        with suppress(*DAMAGED_ARRAY), np.load(path) as arrays:
+        with suppress(*DAMAGE), np.load(path) as arrays:
             label = str(arrays["name"])
     return label if label in classes else None
 

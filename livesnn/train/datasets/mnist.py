@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.errors import DAMAGED_ARRAY, DataError, reason_of
+from livesnn.errors import DataError, reason_of
 from livesnn.train.datasets import DataRequest, Finding, Parts, SequenceName, SplitName, counted
 from livesnn.train.datasets.clips import (
     MEASURED,
@@ -23,6 +23,7 @@ from livesnn.train.datasets.clips import (
     requested_split,
     stratified_split,
 )
+from livesnn.untrusted import DAMAGE
 
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
@@ -52,7 +53,7 @@ def load_mnist(path: Path) -> Mnist:
     try:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             arrays = {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    except DAMAGED_ARRAY as error:
+    except DAMAGE as error:
         raise DataError(
             f"{file} can't be read as mnist.npz ({reason_of(error)}): download Keras's file again"
         ) from error

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, Split
-from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError, reason_of
+from livesnn.errors import DataError, LivesnnError, reason_of
 from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, frames
@@ -29,6 +29,7 @@ from livesnn.train.datasets.clips import (
     keep,
     validation_groups,
 )
+from livesnn.untrusted import DAMAGE
 
 VERSION = 3
 """Version of what is made of a file: raise it with every change, so that nothing outdated is taken from the cache."""
@@ -243,7 +244,7 @@ def _read_into_cache(recording: Recording, *, cache: str, spec: InputSpec, read:
 
 def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
     """Return the cached file of a recording if it has windows, and its header and length are right."""
-    with suppress(*DAMAGED_ARRAY):  # or there is no file
+    with suppress(*DAMAGE):  # or there is no file
         file = _file(recording, cache, spec)
         count, *shape = OnDisk(file).shape
         if count and shape == [spec.window, spec.channels, spec.height, spec.width]:

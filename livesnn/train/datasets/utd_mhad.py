@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError
+from livesnn.errors import DataError, FormatError
 from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.motions import GESTURES, MIRRORED, mirrored
@@ -30,6 +30,7 @@ from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absen
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
+from livesnn.untrusted import DAMAGE
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split"]
@@ -193,7 +194,7 @@ def read_depth(path: Path) -> Depth:
 
     try:
         depth = np.moveaxis(loadmat(path, variable_names=["d_depth"])["d_depth"], -1, 0)
-    except (*DAMAGED_ARRAY, MatReadError) as error:
+    except (*DAMAGE, MatReadError) as error:
         raise FormatError(f"{path} can't be read ({error}): unpack it again") from error
     if depth.ndim != 3 or depth.dtype != np.uint16 or len(depth) < 6:
         raise FormatError(f"{path} holds {depth.dtype} {depth.shape}, not depth pictures: unpack it again")
