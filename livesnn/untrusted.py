@@ -17,8 +17,11 @@ import tokenize
 import zipfile
 import zlib
 
-DESCRIPTION_BYTES = 8 << 20
-"""What describes a file: its header, its attributes. jAER writes all its preferences, 175 kB, into one."""
+HEADER_BYTES = 1 << 20
+"""What a file begins with. jAER writes all its preferences, 175 kB of XML, there."""
+
+STRUCTURE_BYTES = 8 << 20
+"""What says where in a file something lies."""
 
 PIECE_BYTES = 128 << 20
 """What is read or unpacked in one piece: 8 million events, or a 40-megapixel colour frame."""

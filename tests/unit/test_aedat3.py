@@ -16,6 +16,7 @@ from livesnn.errors import FormatError
 from livesnn.events.formats.aedat3 import SEGMENT_EVENTS
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import NOTHING, describe, open_recording
+from livesnn.untrusted import STREAMS
 from tests.aedat3_writer import (
     FRAME,
     IMU6,
@@ -339,8 +340,8 @@ def test_a_damaged_packet_ends_what_is_read_and_is_said(tmp_path: Path, fields: 
 def test_a_file_of_countless_sources_ends_at_the_first_too_many(tmp_path: Path) -> None:
     parts = [polarity(make_events([n]), source=n) for n in range(1, 500)]
     found = describe(write(tmp_path / "f.aedat", header(), *parts))
-    assert len(found.streams) == 16
-    assert any("a source beyond the first 16" in line for line in found.warnings)
+    assert len(found.streams) == STREAMS
+    assert any(f"a source beyond the first {STREAMS}" in line for line in found.warnings)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from livesnn.events.formats.aedat4_reader import decode_events
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.files import closed_on_error
 from livesnn.progress import Notify
-from livesnn.untrusted import DESCRIPTION_BYTES, PIECE_BYTES, DamageError
+from livesnn.untrusted import HEADER_BYTES, PIECE_BYTES, DamageError
 
 _LEAST_WAIT_S = 0.001  # a socket's timeout of 0 means something else
 # A computer that is switched off, or a cable pulled, is noticed after 5 s of silence and 3 × 2 s without an answer.
@@ -150,7 +150,7 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
             if bytes(start) == b"#!AE":
                 raise _refused(address, "it sends a file, or an older AEDAT")
             size = int.from_bytes(start, "little")
-            if not 16 <= size <= DESCRIPTION_BYTES:
+            if not 16 <= size <= HEADER_BYTES:
                 raise _refused(address, "it doesn't start with a header")
             content = incoming.take(size, deadline_s)
     except OSError as error:

@@ -20,7 +20,7 @@ from livesnn.events.formats.word_reader import Decode, Pixel, WordLayout, WordRe
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
-from livesnn.untrusted import DESCRIPTION_BYTES
+from livesnn.untrusted import HEADER_BYTES
 
 MAGIC, MAGIC_1 = b"#!AER-DAT2.0", b"#!AER-DAT1.0"
 _DAVIS_SIZES = {
@@ -93,7 +93,7 @@ def open_aedat2(path: Path, progress: Progress = no_progress) -> WordReader:
 
 def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:
     """Return (the camera, where the first word starts, what was assumed)."""
-    head = bytes(file.view(0, DESCRIPTION_BYTES))
+    head = bytes(file.view(0, HEADER_BYTES))
     line_end = b"\r\n" if head[len(MAGIC) :].startswith(b"\r\n") else b"\n"
     line = re.compile(rb"#[^\x00-\x08\x0b\x0c\x0e-\x1f]*?" + line_end)
     start = 0

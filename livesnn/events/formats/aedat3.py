@@ -32,7 +32,7 @@ from livesnn.events.packet import (
 )
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
-from livesnn.untrusted import DESCRIPTION_BYTES, STREAMS
+from livesnn.untrusted import HEADER_BYTES, STREAMS
 
 EVENT_BYTES = 8
 MAX_SIZE = 1 << 15  # coordinates have 15 bits
@@ -232,7 +232,7 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
 
     Raises FormatError when the header has no end, or the packets are compressed.
     """
-    head = bytes(file.view(0, DESCRIPTION_BYTES))
+    head = bytes(file.view(0, HEADER_BYTES))
     found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
     if found is None:
         raise FormatError(f"{file.path}: the header has no #!END-HEADER line: copy it again, or record it again")

@@ -52,7 +52,7 @@ from livesnn.events.packet import (
 )
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
-from livesnn.untrusted import DESCRIPTION_BYTES, PIECE_BYTES, WHOLE_BYTES, DamageError, require_room
+from livesnn.untrusted import HEADER_BYTES, PIECE_BYTES, WHOLE_BYTES, DamageError, require_room
 
 UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
@@ -233,7 +233,7 @@ def read_header(file: BufferedFile) -> tuple[Header, int]:
     start = len(MAGIC) + 4
     try:
         size = read_u32(file.view(len(MAGIC), 4), 0)
-        require_room(size, min(DESCRIPTION_BYTES, file.size - start), "it")
+        require_room(size, min(HEADER_BYTES, file.size - start), "it")
         return parse_header(file.view(start, size)), start + size
     except DamageError as error:
         raise FormatError(

@@ -26,7 +26,7 @@ from livesnn.errors import FormatError
 from livesnn.events.formats.table_columns import AXES, ColumnNames, find_columns, parse_size, unit_named
 from livesnn.events.packet import TIME_LIMIT_US, Resolution
 from livesnn.files import cannot_open
-from livesnn.untrusted import DESCRIPTION_BYTES, ENTRIES, PIECE_BYTES, STREAMS
+from livesnn.untrusted import ENTRIES, PIECE_BYTES, STREAMS, STRUCTURE_BYTES
 
 ECF_FILTER = 36559
 MAX_CHUNK_EVENTS = 65535  # in ECF
@@ -41,7 +41,7 @@ _UNSAFE = {
 """Filters of libhdf5 that end the process where their parameters are damaged (2.0.0: 17 of 1,161 edits)."""
 _FEW_ROWS, _MANY_CHUNKS = 64, 1_000  # in a chunk, of which each takes some 50 µs
 _CACHE_SLOTS = 521
-_STRUCTURE_BYTES = 1 << 16  # of one piece; libhdf5 reads more than that at once only of events
+_NODE_BYTES = 1 << 16  # of one piece; libhdf5 reads more than that at once only of events
 _HEAP = b"GCOL\x01\x00\x00\x00"
 _HEAP_HEAD_BYTES = 16
 _OBJECT = struct.Struct("<HHIQ")  # index (0: free space), references, reserved, bytes
@@ -303,7 +303,7 @@ class WatchedFile(io.FileIO):
         start = self.tell()
         filled = super().readinto(buffer) or 0
         known = len(self._pieces.get(start, b""))
-        if known < filled <= _STRUCTURE_BYTES and self._watched_bytes < DESCRIPTION_BYTES:
+        if known < filled <= _NODE_BYTES and self._watched_bytes < STRUCTURE_BYTES:
             self._pieces[start] = bytes(buffer[:filled])
             self._watched_bytes += filled
         return filled
@@ -334,7 +334,7 @@ class Attributes:
             return ""
         kept = owner.attrs.get_id(name)
         string = h5py.check_string_dtype(kept.dtype)
-        if kept.shape is None or math.prod(kept.shape) != 1 or kept.dtype.itemsize > DESCRIPTION_BYTES:
+        if kept.shape is None or math.prod(kept.shape) != 1 or kept.dtype.itemsize > STRUCTURE_BYTES:
             return ""
         if kept.dtype.hasobject and (string is None or not self._is_sound(name)):
             self.warnings.append(f"the attribute {name} is damaged, and left out")
@@ -371,7 +371,7 @@ class Attributes:
         """Return how many bytes the objects of a heap have; nothing if it can't be walked to its end."""
         head = self._file.read_at(start, _HEAP_HEAD_BYTES)
         size = int.from_bytes(head[len(_HEAP) :], "little")
-        if not head.startswith(_HEAP) or size > DESCRIPTION_BYTES:
+        if not head.startswith(_HEAP) or size > STRUCTURE_BYTES:
             return {}
         octets = self._file.read_at(start, size)
         sizes, position = dict[int, int](), _HEAP_HEAD_BYTES
