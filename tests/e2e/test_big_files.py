@@ -56,6 +56,7 @@ def play(path: Path) -> dict[str, float]:
     return found
 
 
+@pytest.mark.release
 @pytest.mark.skipif(not GB, reason="takes minutes and 2 GB of disk: LIVESNN_BIG=1 runs it")
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
 @pytest.mark.timeout(3600)

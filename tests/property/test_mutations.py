@@ -15,8 +15,7 @@ from tests.model_structures import model_subjects
 from tests.mutations import BUGS, keep, make_case, recording_of, run_all, run_case, table
 from tests.structures import Case, Subject, subjects
 
-CASES = 15  # of each structure
-OF_A_RECORDING = 60  # of each format and coding
+release = pytest.mark.release
 STURDY = ("aedat1", "aedat2", "aedat3", "evt", "dat", "es", "csv")
 """Formats of which most damaged files can still be read."""
 
@@ -26,15 +25,18 @@ def goods(tmp_path_factory: pytest.TempPathFactory) -> list[Good]:
     return good_files(tmp_path_factory.mktemp("good"))
 
 
-@pytest.mark.timeout(120)
-def test_a_damaged_file_of_any_format_is_read_or_refused_in_one_line(tmp_path: Path, goods: list[Good]) -> None:
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("cases", [20, pytest.param(300, marks=release)])
+def test_a_damaged_file_of_any_format_is_read_or_refused_in_one_line(
+    tmp_path: Path, goods: list[Good], cases: int
+) -> None:
     for place, good in enumerate(goods):
         subject, readable = recording_of(good), 0
-        for number in range(place, len(goods) * OF_A_RECORDING, len(goods)):
+        for number in range(place, len(goods) * cases, len(goods)):
             outcome = run_case(subject, make_case(subject, 1, number), tmp_path, number)
             assert outcome.result not in BUGS, outcome
             readable += outcome.result.startswith("read")
-        assert not good.name.startswith(STURDY) or readable > OF_A_RECORDING // 3, good.name
+        assert not good.name.startswith(STURDY) or readable > cases // 3, good.name
 
 
 def test_every_good_file_is_read_without_damage(goods: list[Good]) -> None:
@@ -54,13 +56,14 @@ def structures() -> list[Subject]:
     return [*subjects(), *model_subjects()]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("cases", [5, pytest.param(100, marks=release)])
 def test_what_is_damaged_within_its_structure_is_read_or_refused_in_one_line(
-    tmp_path: Path, structures: list[Subject]
+    tmp_path: Path, structures: list[Subject], cases: int
 ) -> None:
     for subject in structures:
         assert run_case(subject, subject.whole(), tmp_path).result.startswith("read"), subject.name
-        for number in range(CASES):
+        for number in range(cases):
             outcome = run_case(subject, make_case(subject, 1, number), tmp_path, number)
             assert outcome.result not in BUGS, outcome
 
@@ -82,7 +85,7 @@ def test_only_the_files_of_a_case_are_kept(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"b": b"3"}
 
 
-@pytest.mark.slow
+@release
 @pytest.mark.timeout(120)
 def test_the_long_run_counts_every_case_once() -> None:
     arguments = argparse.Namespace(count=30, start=10, seed=0, workers=2, formats=["dat", "es"], minutes=0, keep=None)
@@ -93,6 +96,7 @@ def test_the_long_run_counts_every_case_once() -> None:
     assert [line.split()[:2] for line in table(found).splitlines()[1:]] == [["dat", "15"], ["es", "15"]]
 
 
+@release
 def test_a_damaged_model_is_made_in_a_moment() -> None:
     card = next(subject for subject in model_subjects() if subject.name == "card")
     begun_s = time.process_time()

@@ -17,7 +17,7 @@ from tests.benchmarks.format_peers import Library, Sums, agree, bench_formats
 from tests.format_files import MADE_FILES
 from tests.reading import read
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.release
 
 COUNT = 3_000
 
