@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from livesnn.card import ModelCard
-from livesnn.errors import DAMAGED_ARRAY
 from livesnn.files import replace_file
 from livesnn.infer.model import Model
 from livesnn.paths import cache_dir
@@ -20,6 +19,7 @@ from livesnn.simulate.gestures import VERSION, Use, clip_frames
 from livesnn.simulate.motions import GESTURES, IDLE, WALKING
 from livesnn.teach.model import HIDDEN_BIAS, FloatArray
 from livesnn.teach.windows import Embedding, Windows, windows_of, with_units, without_moments
+from livesnn.untrusted import DAMAGE
 from livesnn.weights import Weights
 
 PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8
@@ -96,7 +96,7 @@ def _nothing(card: ModelCard) -> tuple[str, ...]:
 def _cached(name: str, make: Callable[[], dict[str, FloatArray]]) -> dict[str, FloatArray]:
     """Return arrays from a file of the cache, or make and keep them, as float16."""
     file = cache_dir() / name
-    with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:
+    with suppress(*DAMAGE), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:
         return {each: kept[each].astype(np.float32) for each in kept.files}
     arrays, made = make(), io.BytesIO()
     halves: dict[str, Any] = {each: array.astype(np.float16) for each, array in arrays.items()}
