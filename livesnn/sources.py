@@ -40,7 +40,7 @@ def is_webcam(source: object) -> bool:
 def discover(notify: Notify) -> list[Device]:
     """Return the event cameras that are plugged in, then the webcams; ``notify`` gets why some can't be found."""
     from livesnn.events.cameras import discovery as cameras
-    from livesnn.video.emulate import webcams
+    from livesnn.video.webcam import webcams
 
     try:
         found = cameras.discover()
@@ -176,7 +176,7 @@ def _open_live(name: str, notify: Notify, sensor: SensorSettings | None, *, pict
 
         return open_simulation(name)
     if name.startswith("webcam"):
-        from livesnn.video.emulate import open_webcam
+        from livesnn.video.webcam import open_webcam
 
         return open_webcam(name, pictures=pictures, notify=notify)
     from livesnn.events.cameras.discovery import open_camera

@@ -137,7 +137,7 @@ UNLISTED = 4  # webcams to choose from where the system lists none
 
 def listed_webcams(notify: Notify) -> list[Device]:
     """Return the webcams that the system lists; where it never does, the first numbers."""
-    from livesnn.video.emulate import webcams  # with OpenCV, a quarter of a second
+    from livesnn.video.webcam import webcams  # with OpenCV, a quarter of a second
 
     if sys.platform != "linux":
         numbers = range(UNLISTED)

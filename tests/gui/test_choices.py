@@ -351,7 +351,7 @@ def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(
 
     monkeypatch.setattr("livesnn.events.cameras.discovery.discover", broken)
     monkeypatch.setattr(
-        "livesnn.video.emulate.webcams", lambda: [Device("webcam", "webcam:2", "Integrated", "", None)]
+        "livesnn.video.webcam.webcams", lambda: [Device("webcam", "webcam:2", "Integrated", "", None)]
     )
     dialog = CameraDialog()
     qtbot.addWidget(dialog)

@@ -97,7 +97,7 @@ def test_the_only_webcam_is_used_at_once(qtbot: QtBot) -> None:
 def test_where_there_is_no_webcam_the_dialog_says_what_to_do(
     qtbot: QtBot, make_window: MakeWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livesnn.video.emulate.webcams", lambda: [])
+    monkeypatch.setattr("livesnn.video.webcam.webcams", lambda: [])
     monkeypatch.setattr("sys.platform", "linux")
     window = make_window()
     window.view.page.choices["webcam"].click()

@@ -243,7 +243,7 @@ def test_events_come_as_the_camera_sent_them_at_about_unix_time() -> None:
 
 @pytest.mark.parametrize(("end", "why"), [(END, "it has ended"), (RuntimeError("USB failed"), "USB failed")])
 def test_unplugged_it_is_waited_for_and_goes_on(end: object, why: str) -> None:
-    first, second = FakeDevice([at(1), end]), FakeDevice([at(2)])
+    first, second = FakeDevice([at(1), None, end]), FakeDevice([at(2)])
     hal = FakeHal(first, second)
     told: list[str] = []
     known = MetavisionCameras(lambda: hal)

@@ -23,8 +23,9 @@ from livesnn.outputs.lines import RunOptions, decide_all
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker
 from livesnn.video import FrameSource
-from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator, WebcamConnection, open_webcam, webcams
+from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator
 from livesnn.video.video_file import open_video
+from livesnn.video.webcam import WebcamConnection, open_webcam, webcams
 from tests.fake_source import PATIENCE_S
 from tests.fake_webcam import FakeCapture, LoopedFile, Picture
 from tests.synthetic import VIDEO_CARD, VIDEO_FPS
