@@ -10,7 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Generic, Literal, TypeVar
 
@@ -103,6 +103,20 @@ class Worker:
         except BaseException as error:  # drivers in Rust raise PanicException, which is no Exception
             self.error = error
             self._on_error(error)
+
+
+def in_background(name: str, work: Callable[[], T]) -> Future[T]:
+    """Do work in a thread of its own, "livesnn-NAME", however long it takes; the future gets what comes of it."""
+    future: Future[T] = Future()
+
+    def run(stop: threading.Event) -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # as a `Worker`'s
+            future.set_exception(error)
+
+    Worker(name, run).start()
+    return future
 
 
 class BoundedQueue(Generic[T]):

@@ -63,6 +63,7 @@ def test_what_is_raised_on_the_way_ends_the_opening_and_closes_the_file(file: Pa
     assert open_files(file) == 0
 
 
+@pytest.mark.parametrize("file", ["evt3", "aedat4 (LZ4)"], indirect=True)
 def test_info_and_convert_tell_what_they_have_read(file: Path, tmp_path: Path) -> None:
     described: list[float] = []
     converted: list[float] = []

@@ -7,6 +7,7 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import astuple
 from typing import NamedTuple, Protocol
 
@@ -24,7 +25,7 @@ from livesnn.events.packet import (
     order_warnings,
 )
 from livesnn.progress import Notify, no_notice
-from livesnn.threads import Latest, Worker
+from livesnn.threads import in_background
 
 
 class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
@@ -114,7 +115,7 @@ class Connection(Protocol):
 
 _READ_S = 0.02  # of a read: how late `close` can be
 _PAUSE_S = 0.05  # between two empty packets while lost
-_RELEASE_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
+_RELEASE_S = 0.5  # for a read in another thread, before `close` leaves the device to it
 
 
 class ReconnectingSource(Closing):
@@ -142,8 +143,6 @@ class ReconnectingSource(Closing):
         self._retry_s = retry_s
         self._stop = threading.Event()
         self._lock = threading.Lock()  # of the connection: it isn't closed while it is read
-        self._attempt: Worker | None = None
-        self._found: Latest[Connection | SourceError] = Latest()  # by the attempt
         self._why = ""  # it was lost
         self.lost = ""  # why nothing comes, in one line that says what to do; "" while connected
         self._epoch = 0
@@ -187,7 +186,6 @@ class ReconnectingSource(Closing):
     def close(self) -> None:
         """End the iteration and release the device, from any thread. Safe to call twice."""
         self._stop.set()
-        self._give_up()
         if self._lock.acquire(timeout=_RELEASE_S):  # otherwise a driver hangs, and the iteration releases it
             self._lock.release()
             self._release()
@@ -228,32 +226,25 @@ class ReconnectingSource(Closing):
             if self._stop.wait(self._retry_s / pauses):
                 return
             yield self._packet()
-        attempt = self._attempt = Worker("reconnect", self._try_again).start()  # it may take seconds
-        while attempt.running:
-            yield self._packet()
-            if self._stop.wait(_PAUSE_S):
-                self._give_up(0.0)
-                return
-        if attempt.error is not None:
-            raise attempt.error
-        if (found := self._found.take()) is not None:
-            self._adopt(found)
-
-    def _try_again(self, stop: threading.Event) -> None:
+        attempt, ended = in_background("reconnect", self._connect), False  # it may take seconds
         try:
-            self._found.put(self._connect())
-        except SourceError as error:
-            self._found.put(error)
-        if stop.is_set():  # nobody waits for it any more
-            self._discard()
-
-    def _adopt(self, found: Connection | SourceError) -> None:
-        """Go on with what was found, or say why nothing was."""
-        if isinstance(found, SourceError):
-            before, self.lost = self.lost, f"{self._why}. livesnn still waits for it ({found})"
-            if isinstance(found, NotUnderstood) and self.lost != before:
+            while not attempt.done():
+                yield self._packet()
+                if self._stop.wait(_PAUSE_S):
+                    return
+            ended = True
+        finally:
+            if not ended:  # nobody waits for it any more
+                attempt.add_done_callback(_close_found)
+        if isinstance(error := attempt.exception(), SourceError):
+            before, self.lost = self.lost, f"{self._why}. livesnn still waits for it ({error})"
+            if isinstance(error, NotUnderstood) and self.lost != before:
                 self._notify(self.lost)
-            return
+        else:
+            self._adopt(attempt.result())
+
+    def _adopt(self, found: Connection) -> None:
+        """Go on with what was found."""
         if found.resolution != self.resolution:
             found.close()
             raise SourceError(
@@ -269,23 +260,17 @@ class ReconnectingSource(Closing):
         self.name = found.name
         self._notify(f"{self.name} is back: going on")
 
-    def _give_up(self, timeout_s: float = _RELEASE_S) -> None:
-        """End an attempt to connect, and close what it has found or will find."""
-        if self._attempt is not None:
-            self._attempt.close(timeout_s)
-        self._discard()
-
-    def _discard(self) -> None:
-        found = self._found.take()  # once, whoever comes first
-        if found is not None and not isinstance(found, SourceError):
-            found.close()
-
     def _release(self) -> None:
         with self._lock:
             before, connection = self._connected
             if connection is not None:
                 connection.close()
                 self._connected = (_sum(before, connection.counters), None)
+
+
+def _close_found(attempt: Future[Connection]) -> None:
+    if attempt.exception() is None:
+        attempt.result().close()
 
 
 def _sum(one: SourceCounters, other: SourceCounters) -> SourceCounters:
