@@ -74,7 +74,9 @@ def played_beside(play: Play, source: Path, model: Path | Model, second: Second)
     return play_it_all(session, kept), comparison
 
 
-def test_a_model_agrees_with_itself_in_every_frame(play: Play, recording: Path, model_folder: Path) -> None:
+def test_a_model_agrees_with_itself_in_every_frame_and_the_times_of_both_are_measured(
+    play: Play, recording: Path, model_folder: Path
+) -> None:
     pairs, comparison = played_beside(play, recording, model_folder, Second(str(model_folder)))
     assert len(pairs) > 50
     for one, other in pairs:
@@ -83,6 +85,9 @@ def test_a_model_agrees_with_itself_in_every_frame(play: Play, recording: Path, 
     agreement = comparison.difference.agreement
     assert (agreement.minute, agreement.total) == (1.0, 1.0)
     assert agreement.frames >= len(pairs)
+    network, total = comparison.difference.network_ms, comparison.difference.total_ms
+    for which in range(2):
+        assert 0 < network[which].p50 < total[which].p50
 
 
 def test_it_begins_with_the_first_model_reset_so_that_both_start_from_the_same_state(
@@ -100,6 +105,7 @@ def test_it_begins_with_the_first_model_reset_so_that_both_start_from_the_same_s
     assert comparison.difference.agreement.total == 1
 
 
+@pytest.mark.release  # importing torch takes seconds
 def test_another_engine_agrees_nearly_always(play: Play) -> None:
     clip = recordings_dir() / "hand_clapping.aedat4"
     pairs, comparison = played_beside(play, clip, load_model("gestures", "onnx"), Second("gestures", engine="torch"))
@@ -160,13 +166,6 @@ def test_the_noise_filter_can_be_for_the_second_only(play: Play, model_folder: P
         alone = [each for each in livesnn.run(noisy, model_folder, denoise=denoise) if each.window_seen]
         assert [pair[which].frame.n_events for pair in pairs] == [each.frame.n_events for each in alone]
         assert [pair[which].decision for pair in pairs] == [each.decision for each in alone]
-
-
-def test_the_times_of_both_are_measured(play: Play, recording: Path, model_folder: Path) -> None:
-    _, comparison = played_beside(play, recording, model_folder, Second(str(model_folder)))
-    network, total = comparison.difference.network_ms, comparison.difference.total_ms
-    for which in range(2):
-        assert 0 < network[which].p50 < total[which].p50
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def ignore(packet: Packet) -> None:
     """Look away."""
 
 
-class Watched(RecordedPlayback):
+class HeldPlayback(RecordedPlayback):
     """One that knows whether it was last told to wait."""
 
     held = False
@@ -47,7 +47,7 @@ class Reel:
     """A recording whose frames come when they are asked for."""
 
     def __init__(self, path: Path, rule: SliceRule) -> None:
-        self.playback = Watched(open_recording(path), Orientation())
+        self.playback = HeldPlayback(open_recording(path), Orientation())
         self.control = Control(Choices(speed=math.inf))
         self._rule = rule
         self._stop = threading.Event()
@@ -111,18 +111,12 @@ def pull(gap: Path) -> Iterator[Callable[..., Reel]]:
         reel.playback.close()
 
 
-def test_two_steps_back_before_the_first_is_begun_are_two_frames(pull: Callable[..., Reel]) -> None:
+@pytest.mark.parametrize("begun", [False, True])
+def test_two_steps_back_before_the_first_ones_frame_are_two_frames(pull: Callable[..., Reel], begun: bool) -> None:
     reel = pull(20)
     reel.control.step(-1)
-    reel.control.step(-1)
-    reel.begin()
-    assert reel.show() == 18 * FRAME_US
-
-
-def test_two_steps_back_before_the_first_ones_frame_are_two_frames(pull: Callable[..., Reel]) -> None:
-    reel = pull(20)
-    reel.control.step(-1)
-    reel.begin()
+    if begun:
+        reel.begin()
     reel.control.step(-1)
     reel.begin()
     assert reel.show() == 18 * FRAME_US
@@ -144,20 +138,14 @@ def test_steps_back_cross_a_silence_to_the_frame_before_it(pull: Callable[..., R
     assert reel.step(-1) == LAST_US - FRAME_US
 
 
+@pytest.mark.parametrize("rule", [TEN_MS, TEN_EVENTS], ids=str)
 @pytest.mark.parametrize("by", [(-3,), (-1, -1, -1), (-2, -2, 1)])
-def test_however_they_are_stepped_three_frames_back_are_three(pull: Callable[..., Reel], by: tuple[int, ...]) -> None:
-    reel = pull(52)
-    ends_us = [reel.step(frames) for frames in by]
-    assert ends_us[-1] == LAST_US
-
-
-@pytest.mark.parametrize("by", [(-3,), (-1, -1, -1)])
-def test_frames_of_so_many_events_are_stepped_back_over_a_silence_too(
-    pull: Callable[..., Reel], by: tuple[int, ...]
+def test_however_they_are_stepped_three_frames_back_are_three(
+    pull: Callable[..., Reel], by: tuple[int, ...], rule: SliceRule
 ) -> None:
-    reel = pull(52, rule=TEN_EVENTS)
+    reel = pull(52, rule=rule)
     ends_us = [reel.step(frames) for frames in by]
-    assert ends_us[-1] == pytest.approx(LAST_US, abs=FRAME_US)
+    assert ends_us[-1] == pytest.approx(LAST_US, abs=0 if rule is TEN_MS else FRAME_US)
 
 
 def test_before_the_frames_that_are_known_they_are_taken_to_follow_one_another(
@@ -170,7 +158,7 @@ def test_before_the_frames_that_are_known_they_are_taken_to_follow_one_another(
     assert [reel.step(frames) for frames in (-4, -1, -100, -1)] == [70_000, 60_000, 10_000, 10_000]
 
 
-def test_of_a_long_recording_the_last_places_alone_are_kept(pull: Callable[..., Reel], tmp_path: Path) -> None:
+def test_of_a_long_recording_only_the_last_places_are_kept(pull: Callable[..., Reel], tmp_path: Path) -> None:
     n_frames = REMEMBERED_FRAMES + 50
     path = write_recording(tmp_path / "long.npz", every_millisecond((0, (n_frames + 1) * FRAME_US)))
     reel = pull(n_frames, path=path)

@@ -102,7 +102,7 @@ def test_slow_motion_has_more_pictures_of_the_same_time(model_folder: Path, reco
 
 def test_a_film_looks_as_chosen(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     light = Choices(view=ViewSpec(palette="white background"))
-    half = Stretch(0.1, 0.4)
+    half = Stretch(0.1, 0.2)
     showing = ExportSpec(model_folder, choices=light)
     export(recording, tmp_path / "light.mp4", showing, stretch=half)
     mirrored_choices = replace(showing.choices, mirrored=True)
@@ -171,9 +171,10 @@ def test_a_decision_is_not_shown_through_a_second_without_events(model_folder: P
     late = bar[-1:].copy()
     late["t"] += 2_600_000
     recording = write_recording(tmp_path / "gap.npz", np.concatenate([bar, late]))
-    export(recording, tmp_path / "gap.mp4", ExportSpec(model_folder))
+    fast = Choices(speed=4.0)  # 0.13 s a picture
+    export(recording, tmp_path / "gap.mp4", ExportSpec(model_folder, choices=fast))
     captions = pictures_of(tmp_path / "gap.mp4")[:, SIDE + 20 : -20, 40:600]
-    soon, before, after = captions[15], captions[35], captions[60]  # 0.5 s, 1.2 s and 2 s
+    soon, before, after = captions[3], captions[8], captions[14]  # 0.5 s, 1.2 s and 2 s
     assert apart(soon, before) < 2 < apart(before, after)
 
 
@@ -272,7 +273,7 @@ def test_the_last_seconds_of_a_live_source_are_exactly_what_is_kept(
     play: Callable[..., Session], model_folder: Path, tmp_path: Path
 ) -> None:
     bar = moving_bar(1_000_000, start_us=0)
-    session = play(FakeSource(np.array_split(bar, 100), resolution=SENSOR, then="wait"), pre_roll_s=60.0)
+    session = play(FakeSource(np.array_split(bar, 100), resolution=SENSOR, then="silence"), pre_roll_s=60.0)
     eventually(lambda: session.statistics.events + session.statistics.dropped == bar.size)
     events = export_last(session.control, tmp_path / "last.aedat4", ExportSpec(model_folder))
     with open_recording(tmp_path / "last.aedat4") as recording:
@@ -287,7 +288,7 @@ def test_the_last_seconds_of_a_live_source_are_exactly_what_is_kept(
 def test_of_a_live_source_that_keeps_nothing_nothing_is_written(
     name: str, play: Callable[..., Session], model_folder: Path, tmp_path: Path
 ) -> None:
-    session = play(FakeSource([moving_bar(100_000, start_us=0)], resolution=SENSOR, then="wait"))
+    session = play(FakeSource([moving_bar(100_000, start_us=0)], resolution=SENSOR, then="silence"))
     eventually(lambda: session.statistics.events > 0)
     with pytest.raises(SourceError, match=f"/{name}: no event came in the last seconds: wait for some"):
         export_last(session.control, tmp_path / name, ExportSpec(model_folder))

@@ -17,7 +17,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.session.rate_profile import BINS, ProfileReader, RateProfile, profile
 from tests.format_files import MADE_FILES
-from tests.waiting import in_real_time
+from tests.waiting import PATIENCE_S
 
 SENSOR = Resolution(34, 34)
 
@@ -92,24 +92,17 @@ def test_a_file_that_is_read_is_counted_exactly(tmp_path: Path) -> None:
     assert known.counts.sum() == events.size
 
 
-def test_a_file_with_a_table_is_profiled_from_it_at_once_and_nearly_as_exactly(tmp_path: Path) -> None:
-    events = bursts()
-    found = list(profile(write_aedat4(tmp_path / "bursts.aedat4", events)))
-    assert len(found) == 1
-    assert found[0].counts.sum() == events.size
-    expected = [10_000 if second % 2 else 1_000 for second in range(10)]
-    assert by_second(found[0]) == pytest.approx(expected, abs=110)  # a packet spans 10 ms
-
-
-def test_the_table_is_enough_where_the_packets_are_damaged(tmp_path: Path) -> None:
+def test_a_file_with_a_table_is_profiled_from_it_at_once_though_its_packets_are_damaged(tmp_path: Path) -> None:
     events = bursts()
     path = write_aedat4(tmp_path / "bursts.aedat4", events)
-    whole = last_of(path)
     octets = bytearray(path.read_bytes())
     middle = len(octets) // 2
     octets[middle : middle + 200] = bytes(200)
     path.write_bytes(octets)
-    assert np.array_equal(last_of(path).counts, whole.counts)
+    (known,) = profile(path)
+    assert known.counts.sum() == events.size
+    expected = [10_000 if second % 2 else 1_000 for second in range(10)]
+    assert by_second(known) == pytest.approx(expected, abs=110)  # a packet spans 10 ms
 
 
 def test_a_file_without_its_table_is_profiled_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -154,6 +147,8 @@ def test_once_stopped_it_reads_no_further(tmp_path: Path) -> None:
         stop.set()
     assert len(found) == 1
     assert found[0].counts.sum() < events.size
+    cut = without_table(write_aedat4(tmp_path / "f.aedat4", events))  # which takes long to open
+    assert list(profile(cut, stop=stop)) == []
 
 
 def test_a_thread_leaves_the_newest_profile_and_ends(tmp_path: Path) -> None:
@@ -193,21 +188,22 @@ class SlowDisk:
         self._path = path
 
     def __fspath__(self) -> str:
-        self.answers.wait()
+        self.answers.wait(PATIENCE_S)
         return str(self._path)
 
 
-@in_real_time
+def reading() -> bool:
+    return "livesnn-profile" in [thread.name for thread in threading.enumerate()]
+
+
 def test_a_reader_that_hangs_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
     disk = SlowDisk(tmp_path / "none.npz")
     profiling = ProfileReader(disk)  # type: ignore[arg-type]
-    begun_s = time.perf_counter()
     profiling.close(timeout_s=0.05)
-    closed_s = time.perf_counter()
+    assert reading()
     disk.answers.set()
     profiling.close()
-    assert closed_s - begun_s < 1.0
-    assert "livesnn-profile" not in [thread.name for thread in threading.enumerate()]
+    assert not reading()
 
 
 def test_real_recordings_have_as_many_events_as_independent_readers_say(data_dir: Path) -> None:
@@ -220,15 +216,7 @@ def test_real_recordings_have_as_many_events_as_independent_readers_say(data_dir
         assert [known.counts.sum() for known in found[-1:]] == [stream["n"] for stream in streams[:1]], name
 
 
-def test_a_file_that_takes_long_to_open_is_left_at_once_when_nobody_wants_its_profile(tmp_path: Path) -> None:
-    stop = threading.Event()
-    stop.set()
-    events = bursts()
-    whole = write_aedat4(tmp_path / "f.aedat4", events)
-    assert list(profile(without_table(whole), stop=stop)) == []
-
-
-class Watched(threading.Event):
+class CountedLooks(threading.Event):
     """A stop that is never set: it counts how often one looked, and adds up how long one would have waited for it."""
 
     looked = 0
@@ -247,8 +235,8 @@ class Watched(threading.Event):
 def test_a_file_that_is_read_to_be_opened_takes_no_more_than_its_share_then_either(tmp_path: Path, name: str) -> None:
     made = MADE_FILES[name]
     path = tmp_path / f"f{made.suffix}"
-    made.write(path, make_events(2_000_000, made.sensor))
-    stop = Watched()
+    made.write(path, make_events(500_000, made.sensor))
+    stop = CountedLooks()
     begun_s = time.thread_time()
     next(profile(path, stop=stop, cpu_share=0.25, work_s=0.0))
     assert stop.rested_s >= 2 * (time.thread_time() - begun_s)  # 3, but for what came since the last rest
@@ -259,7 +247,7 @@ def test_a_file_without_a_table_that_holds_is_looked_through_once(tmp_path: Path
     path = write_aedat4(tmp_path / "bursts.aedat4", bursts())
     octets = path.read_bytes()
     path.write_bytes(octets[: int(len(octets) * (1 - lost))])
-    stop = Watched()
+    stop = CountedLooks()
     assert list(profile(path, stop=stop, cpu_share=1.0))
     with open_recording(path) as recording:
         packets = sum(1 for _ in recording)

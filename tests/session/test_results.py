@@ -86,8 +86,17 @@ def test_decisions_are_counted_for_the_first_pass_the_current_one_and_all() -> N
 
 def test_decisions_that_nobody_takes_are_bounded() -> None:
     tracker = ResultTracker()
-    list(track(tracker, [10_000 * index for index in range(2 * MOST_DECISIONS + 100)], TIMED))
+    for _ in range(MOST_DECISIONS + 100):
+        tracker.add(result(10_000, WINDOW - 1), TIMED, 0)
     assert len(tracker.decided) == MOST_DECISIONS
+
+
+def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms() -> None:
+    *_, last = track(ResultTracker(), [10_000 * index for index in range(1, 2_500)], TIMED)
+    t_us = last.history.t_us
+    assert 9_900_000 < t_us[-1] - t_us[0] <= 10_000_000
+    assert np.diff(t_us[:-1]).min() >= 20_000
+    assert t_us.size > 400
 
 
 @pytest.mark.parametrize("then", [4_000_000, 15_000_001])
@@ -105,5 +114,5 @@ def test_the_newest_probabilities_replace_those_too_near_to_the_ones_before() ->
 def test_a_history_once_given_does_not_change() -> None:
     tracker = ResultTracker()
     early = next(track(tracker, [10_000], TIMED))
-    list(track(tracker, [10_000 * index for index in range(2, 5_000)], TIMED))
+    list(track(tracker, [10_000 * index for index in range(2, 1_500)], TIMED))
     assert early.history.t_us.tolist() == [10_000]

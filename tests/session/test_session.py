@@ -83,7 +83,7 @@ def results_of(recording: Path, model_folder: Path) -> list[Result]:
 
 
 @pytest.mark.parametrize("n_frames", [1, 3])
-def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried(
+def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried_and_the_picture_up_to_their_end(
     play: Callable[..., Session], recording: Path, model_folder: Path, n_frames: int
 ) -> None:
     whole = results_of(recording, model_folder)
@@ -91,7 +91,7 @@ def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried(
     newest = paused(session)
     before = newest.result
     assert before is not None
-    for _ in range(3):
+    for _ in range(2):
         session.control.step(n_frames)
         wanted = before.result.carried + n_frames
         after = newest.wait_for_result(lambda shown, wanted=wanted: shown.result.carried >= wanted)
@@ -102,17 +102,8 @@ def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried(
     look_on()
     assert newest.result is before
     assert session.control.state == "paused"
-
-
-def test_the_picture_stops_where_the_stepped_frame_ends(play: Callable[..., Session], recording: Path) -> None:
-    session = play(recording)
-    newest = paused(session)
-    session.control.step(2)
-    wanted = newest.result.result.carried + 2 if newest.result else 0
-    shown = newest.wait_for_result(lambda shown: shown.result.carried == wanted)
-    look_on()
     assert newest.picture is not None
-    assert 0 <= newest.picture.t_us - (shown.result.t - START_US) < 2 * FRAME_US
+    assert 0 <= newest.picture.t_us - (before.result.t - START_US) < 2 * FRAME_US
 
 
 def test_a_step_back_shows_the_frame_before_with_the_state_reset(
@@ -167,7 +158,7 @@ def test_a_recording_too_short_for_a_frame_is_not_started_again_while_paused(
     assert session.statistics.events == before
 
 
-class Watched(Session):
+class ImpatientSession(Session):
     """One that is paused and sent to a place the moment it is seen to be open."""
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -178,14 +169,14 @@ class Watched(Session):
 
 
 def test_what_is_seen_to_be_open_can_be_paused_and_sought(play: Callable[..., Session], recording: Path) -> None:
-    session = play(recording, kind=Watched)
+    session = play(recording, kind=ImpatientSession)
     shown = Newest(session).wait_for_result(lambda shown: True)
     assert session.control.state == "paused"
     assert shown.resets == 1
     assert shown.result.t - START_US == pytest.approx(500_000 + FRAME_US, abs=FRAME_US)
 
 
-def test_steps_are_for_paused_recordings_alone(play: Callable[..., Session], recording: Path) -> None:
+def test_steps_are_only_for_paused_recordings(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, loop=True)
     eventually(lambda: session.control.state == "playing")
     session.control.step(-1)
@@ -248,20 +239,6 @@ def test_a_result_is_shown_with_the_frames_of_its_window_and_the_history_up_to_i
     assert np.all(np.diff(shown.history.t_us) > 0)
 
 
-def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
-    play: Callable[..., Session], tmp_path: Path
-) -> None:
-    long = write_recording(tmp_path / "long.npz", moving_bar(25_000_000)[::10])
-    session = play(long, speed=float("inf"))
-    eventually(lambda: session.control.state == "ended")
-    shown = session.results.take()
-    assert shown is not None
-    t_us = shown.history.t_us
-    assert 9_900_000 < t_us[-1] - t_us[0] <= 10_000_000
-    assert np.diff(t_us[:-1]).min() >= 20_000
-    assert t_us.size > 400
-
-
 def test_the_state_mode_can_change_while_it_plays(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, loop=True, state_mode="reset")
     newest = Newest(session)
@@ -299,16 +276,6 @@ def test_the_network_and_the_view_see_a_turned_camera_upright(play: Callable[...
     assert other is not None
     np.testing.assert_array_equal(one.result.rates, other.result.rates)
     np.testing.assert_array_equal(Newest(upright).picture.rgb, Newest(turned).picture.rgb)  # type: ignore[union-attr]
-
-
-def test_it_says_what_was_opened(play: Callable[..., Session], recording: Path) -> None:
-    session = play(recording)
-    eventually(lambda: session.opened is not None)
-    opened = session.opened
-    assert opened is not None
-    assert (session.name, opened.playback.live, opened.playback.path) == ("bar.npz", False, recording)
-    assert opened.model.engine == "onnx"
-    assert opened.playback.duration_us == pytest.approx(1_000_000, abs=2000)
 
 
 @pytest.mark.parametrize("source", ["tcp://127.0.0.1:1", "webcam:0", "no-such-file.npz"])

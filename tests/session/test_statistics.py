@@ -55,13 +55,6 @@ def test_what_was_never_measured_is_nan_not_zero() -> None:
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).slice_ms.p95)
 
 
-def test_frames_are_counted_in_real_time_over_the_last_two_seconds() -> None:
-    rolling = RollingStatistics()
-    for frame in range(300):
-        rolling.add_result(result(1.0), CARD, 0.02 * frame)
-    assert rolling.snapshot(Counts(), now_s=5.98).frames_per_s == pytest.approx(50.0, rel=0.02)
-
-
 def test_density_is_the_mean_over_neurons_and_the_last_results() -> None:
     rolling = RollingStatistics()
     rolling.add_result(result(1.0, (0.1, 0.5, 0.0)), CARD, 0.0)

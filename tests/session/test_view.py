@@ -57,12 +57,6 @@ def test_brightness_falls_exponentially_with_age(age_us: int, on: bool) -> None:
     assert (np.abs(shown - shade(level, on=on)) <= rounding).all()
 
 
-def test_one_time_constant_later_an_on_event_has_37_percent_of_its_level() -> None:
-    painter = accumulator()
-    painter.add(packet((0, 0, 0, True)))
-    assert np.abs(painter.picture(FADE_US)[0, 0] - shade(0.3679, on=True)).max() <= 1
-
-
 def test_a_newer_event_replaces_an_older_one_of_either_polarity() -> None:
     painter = accumulator()
     painter.add(packet((0, 1, 1, True), (10, 1, 1, False)))
