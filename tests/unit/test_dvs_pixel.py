@@ -136,10 +136,9 @@ def test_the_low_pass_delays_a_step_by_its_time_constant() -> None:
         {"cutoff_hz": 0.0},
     ],
 )
-def test_an_impossible_pixel_is_refused_in_one_line(wrong: dict[str, float]) -> None:
-    with pytest.raises(SourceError, match="correct the pixel's settings") as caught:
+def test_an_impossible_pixel_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(SourceError, match="correct the pixel's settings"):
         DvsPixelSpec(**wrong)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_frame_of_another_size_or_an_earlier_time_is_refused() -> None:

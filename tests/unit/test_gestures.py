@@ -94,9 +94,10 @@ def test_a_gesture_of_one_arm_leaves_the_other_at_rest(gesture: str) -> None:
     assert travel(gesture, moving) > 8 * travel(gesture, resting)
 
 
-@pytest.mark.parametrize("gesture", ["hand_clapping", "arm_roll", "air_drums"])
-def test_both_arms_move_in_gestures_of_both(gesture: str) -> None:
-    assert min(travel(gesture, arm) for arm in (RIGHT, LEFT)) > 5 * travel(IDLE, RIGHT)
+def test_both_arms_move_in_gestures_of_both() -> None:
+    idle = travel(IDLE, RIGHT)
+    for gesture in ("hand_clapping", "arm_roll", "air_drums"):
+        assert min(travel(gesture, arm) for arm in (RIGHT, LEFT)) > 5 * idle
 
 
 def test_the_right_arm_is_on_the_left_of_the_image() -> None:
@@ -165,10 +166,8 @@ def rate(seed: int, breadth: Breadth) -> float:
 
 
 def test_wide_people_are_seen_in_dim_light_as_well() -> None:
-    rates = [rate(seed, "wide") for seed in range(40)]
-    assert min(rates) < 6000
-    assert max(rates) > 100_000
-    assert rate(3, "wide") == rates[3]
+    assert rate(0, "wide") > 100_000
+    assert rate(20, "wide") < 6000
 
 
 def test_a_wide_clip_may_hold_the_way_to_the_gesture_or_back() -> None:
@@ -182,7 +181,7 @@ def test_a_wide_clip_may_hold_the_way_to_the_gesture_or_back() -> None:
 
 def test_something_other_than_the_person_moves() -> None:
     still, *moving = (
-        sum(events.size for seed in range(6) for events in simulate_scene(name, seed=seed, seconds=0.3))
+        sum(events.size for seed in range(3) for events in simulate_scene(name, seed=seed, seconds=0.3))
         for name in (IDLE, OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)
     )
     assert min(moving) > 1.3 * still
@@ -215,11 +214,6 @@ def test_the_real_clip_of_class_four_turns_as_the_simulated_ones(data_dir: Path)
     assert turning(path_of_events(real)) > 0 < turning(path_of_events(simulated))
 
 
-def test_the_same_seed_gives_the_same_events() -> None:
-    first, again = (gesture_clip("air_drums", 7, 0.2, use="train") for _ in range(2))
-    assert np.array_equal(first, again)
-
-
 def test_no_person_of_one_use_is_one_of_another() -> None:
     uses: tuple[Use, ...] = ("train", "validation", "test", "show")
     bodies = [
@@ -232,8 +226,9 @@ def test_no_person_of_one_use_is_one_of_another() -> None:
 
 
 @pytest.mark.parametrize("resolution", [Resolution(128, 128), Resolution(346, 260), Resolution(64, 48)])
-def test_a_clip_fills_its_time_and_stays_on_the_sensor(resolution: Resolution) -> None:
-    events = gesture_clip("arm_roll", 1, 0.3, use="test", resolution=resolution)
+def test_a_clip_fills_its_time_stays_on_the_sensor_and_is_the_same_again(resolution: Resolution) -> None:
+    events, again = (gesture_clip("arm_roll", 1, 0.3, use="test", resolution=resolution) for _ in range(2))
+    assert np.array_equal(events, again)
     assert 0 <= events["t"][0] < 20_000
     assert 280_000 < events["t"][-1] < 300_000
     assert np.all(np.diff(events["t"]) >= 0)
@@ -261,21 +256,16 @@ def test_the_default_sensor_is_128_by_128_event_for_event() -> None:
     np.testing.assert_array_equal(default, asked)
 
 
-@pytest.mark.parametrize("sensor", ["0x0", "8x128", "128x1281", "-1x5", "128", "1e3x99", "axb", "128x128x2", "٣٤x٣٤"])
-def test_a_sensor_that_is_none_is_an_error_that_says_which_are(sensor: str) -> None:
-    with pytest.raises(SourceError, match="give width and height from 16 to 1280, such as 346x260"):
-        scene_resolution("gestures", sensor)
+def test_a_sensor_that_is_none_is_an_error_that_says_which_are() -> None:
+    for sensor in ("0x0", "8x128", "128x1281", "-1x5", "128", "1e3x99", "axb", "128x128x2", "٣٤x٣٤"):
+        with pytest.raises(SourceError, match="give width and height from 16 to 1280, such as 346x260"):
+            scene_resolution("gestures", sensor)
 
 
 def test_a_digit_has_its_own_sensor() -> None:
     assert scene_resolution("digit-3", "34x34") == scene_resolution("digit-3")
     with pytest.raises(SourceError, match="digit-3 always has N-MNIST's 34x34 pixels"):
         scene_resolution("digit-3", "128x128")
-
-
-def test_another_gesture_is_an_error_that_names_the_gestures() -> None:
-    with pytest.raises(SourceError, match="no gesture 'salute': give one of hand_clapping"):
-        gesture_clip("salute", 0, 1.0, use="train")
 
 
 def test_a_picture_shows_a_head_of_the_skin_and_hair_before_the_wall() -> None:
@@ -322,13 +312,12 @@ def test_a_live_person_comes_at_their_own_pace_until_closed() -> None:
     assert person.segments[-1].gesture in GESTURES
 
 
-@pytest.mark.parametrize(
-    "uri",
-    ["simulate:", "simulate:letters", "simulate:gestures:", "simulate:digits:-1", "simulate:gestures:٣"],
-)
-def test_what_cannot_be_simulated_is_an_error_of_one_line(uri: str) -> None:
-    with pytest.raises(SourceError, match="give simulate:gestures"):
-        open_simulation(uri)
+def test_what_cannot_be_simulated_is_an_error_that_says_what_can() -> None:
+    for uri in ("simulate:", "simulate:letters", "simulate:gestures:", "simulate:digits:-1", "simulate:gestures:٣"):
+        with pytest.raises(SourceError, match="give simulate:gestures"):
+            open_simulation(uri)
+    with pytest.raises(SourceError, match="no gesture 'salute': give one of hand_clapping"):
+        gesture_clip("salute", 0, 1.0, use="train")
 
 
 def test_scattered_events_are_near_what_moves_and_nothing_else_changes() -> None:
