@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from livesnn.__main__ import main
 from livesnn.card import SliceRule, TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model, read_card, shipped_models
+from livesnn.infer.model import Engine, load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.teach.correct import change_class
 from livesnn.teach.learn import LEAST_WINDOWS, teach
@@ -71,23 +72,29 @@ def test_what_was_taught_is_decided_and_nothing_else_is_taken_for_it(base: Path,
     check_engines(base, one)
 
 
+ENGINES: tuple[Engine, ...] = ("onnx", "spike", "torch")
+
+
+def outputs(folder: Path, shown: Clip, engine: Engine = "onnx") -> np.ndarray:
+    model, made = load_model(folder, engine), []
+    state = model.initial_state()
+    for data in shown:
+        output, state = model.step(Frame(0, data, 1), state)
+        made.append(output)
+    return np.array(made)
+
+
 def check_engines(base: Path, taught: Path, *, frames: int = 10, tolerance: float = 1e-5) -> None:
     """Assert that all engines run the taught model alike, and that the old classes have what they had.
 
     A class that compares moments takes a part of "other", so that one may have less.
     """
-    before, mixed = load_model(base, "onnx"), read_card(taught).traces.mixed
-    same = [row for row, name in enumerate(before.card.classes) if not (mixed and name == "other")]
-    state = before.initial_state()
-    models = [load_model(taught, engine) for engine in ("onnx", "spike", "torch")]
-    states = [model.initial_state() for model in models]
-    for data in clip(RIGHT, frames=frames):
-        output, state = before.step(Frame(0, data, 1), state)
-        steps = [model.step(Frame(0, data, 1), own) for model, own in zip(models, states, strict=True)]
-        states = [own for _, own in steps]
-        for now, _ in steps:
-            np.testing.assert_allclose(now[same], output[same], atol=tolerance)
-            np.testing.assert_allclose(now, steps[0][0], atol=tolerance)
+    classes, mixed, shown = read_card(base).classes, read_card(taught).traces.mixed, clip(RIGHT, frames=frames)
+    same = [row for row, name in enumerate(classes) if not (mixed and name == "other")]
+    before, (first, *others) = outputs(base, shown), [outputs(taught, shown, engine) for engine in ENGINES]
+    np.testing.assert_allclose(first[:, same], before[:, same], atol=tolerance)
+    for now in others:
+        np.testing.assert_allclose(now, first, atol=tolerance)
 
 
 @pytest.fixture(scope="module")
@@ -278,14 +285,6 @@ def test_nothing_is_overwritten(base: Path, tmp_path: Path) -> None:
         lesson(base, tmp_path / "taught")
 
 
-def test_a_model_that_reads_out_spikes_cant_be_taught(base: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(base, tmp_path / "spikes"))
-    weights, card = load_weights(base / "model.safetensors")
-    save_weights(weights, folder / "model.safetensors", replace(card, readout="spikes"))
-    with pytest.raises(ModelError, match="reads out its spikes: only an sts_resnet"):
-        lesson(folder, tmp_path / "taught")
-
-
 def test_the_command_teaches_by_recordings_and_says_how_well(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +358,34 @@ def test_a_program_learns_as_what_a_gesture_is_recognised(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["right"], 1, "livesnn teach: no source shows right: give recordings of it, or camera\n"),
+        (["simulate:flap"], 1, "after the name of the gesture"),
+        (["up", "simulate:flap"], 1, "corners knows up already"),  # before it is watched
+        (["right", "simulate:flap", "--seconds", "0.7"], 2, "can't be learned from --seconds 0.7: give 0.8 or more"),
+        (["right", "b", "--others", "camera"], 1, "--others camera is a live source"),
+        (["right", "b", "b"], 1, "b is given twice"),
+        (["right", "a"], 1, "a is also among --others"),
+        (["right", "LABELLED", "--others", "LABELLED"], 1, "has labels, but none is right"),
+        (["right", "b", "--out", "FOLDER"], 1, "exists already: give another --out"),
+        (["right", "b", "--out", "FOLDER/b.aedat4/taught"], 1, "b.aedat4/taught can't be made"),
+    ],
+)
+def test_the_command_says_what_is_missing(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, says: str
+) -> None:
+    labelled = write_recording(tmp_path / "b.aedat4", clip(RIGHT))
+    (tmp_path / "b.labels.csv").write_text("file,start,end,label,session\nb.aedat4,0,1,wrong,\n")
+    given = [
+        each.replace("LABELLED", f"{labelled}?stream=events").replace("FOLDER", str(tmp_path)) for each in arguments
+    ]
+    others = [] if "--others" in given else ["--others", "a"]
+    assert main(["teach", *given, "--model", str(base), *others]) == code
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("label", "resembling", "expected"),
     [("up", 10, "already recognised as up (83 %)"), ("up", 6, ""), ("other", 12, ""), ("mine", 12, "")],
 )
@@ -369,64 +396,59 @@ def test_a_gesture_is_known_where_most_windows_are_one_other_class(
     assert ("" if recognised is None else recognised.words) == expected
 
 
-def test_the_command_names_what_is_missing(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["teach", "right", "--model", str(base), "--out", str(tmp_path / "a"), "--others", "a"]) == 1
-    assert capsys.readouterr().err == "livesnn teach: no source shows right: give recordings of it, or camera\n"
-    assert main(["teach", "simulate:flap", "--model", str(base), "--others", "a"]) == 1
-    assert "after the name of the gesture" in capsys.readouterr().err
-    assert main(["teach", "up", "simulate:flap", "--model", str(base), "--others", "a"]) == 1  # before it is watched
-    assert "corners knows up already" in capsys.readouterr().err
-    few = ["teach", "right", "simulate:flap", "--seconds", "0.7", "--model", str(base), "--others", "a"]
-    assert main(few) == 2  # before anybody performs
-    assert "right can't be learned from --seconds 0.7: give 0.8 or more" in capsys.readouterr().err
-    assert main(["teach", "right", "a", "--model", str(base), "--others", "camera"]) == 1
-    assert "--others camera is a live source" in capsys.readouterr().err
-    assert main(["teach", "right", "a", "a", "--model", str(base), "--others", "b"]) == 1
-    assert "a is given twice" in capsys.readouterr().err
-    assert main(["teach", "right", "a", "--model", str(base), "--others", "a"]) == 1
-    assert "a is also among --others" in capsys.readouterr().err
-    labelled = write_recording(tmp_path / "b.aedat4", clip(RIGHT))
-    (tmp_path / "b.labels.csv").write_text("file,start,end,label,session\nb.aedat4,0,1,wrong,\n")
-    asked_for = f"{labelled}?stream=events"
-    assert main(["teach", "right", asked_for, "--model", str(base), "--others", asked_for]) == 1
-    assert "has labels, but none is right" in capsys.readouterr().err
-    assert main(["teach", "right", "nowhere", "--model", str(base), "--out", str(base), "--others", "a"]) == 1
-    assert "exists already: give another --out" in capsys.readouterr().err
-    inside_a_file = str(labelled / "taught")
-    assert main(["teach", "right", "nowhere", "--model", str(base), "--out", inside_a_file, "--others", "a"]) == 1
-    assert capsys.readouterr().err.startswith(f"livesnn teach: {inside_a_file} can't be made")
+TAUGHT_FILE, GRAPH_FILE, WEIGHTS_FILE = "taught.safetensors", "model.onnx", "model.safetensors"
 
 
-def test_lessons_that_are_damaged_or_missing_are_named(copy: Path, tmp_path: Path) -> None:
-    for harm in (lambda file: file.write_bytes(b"nothing"), Path.unlink):
-        harm(copy / "taught.safetensors")
-        with pytest.raises(ModelError, match=r"taught.safetensors (can't be read|is missing)"):
-            teach("below", [clip(BELOW)], copy, tmp_path / "two", others=[clip(LEFT)])
+def write_lessons(kept: np.ndarray) -> Callable[[Path], object]:
+    return lambda folder: save_file({"class: right": kept}, folder / TAUGHT_FILE)
+
+
+def put_a_pipe(name: str) -> Callable[[Path], object]:
+    def harm(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return harm
+
+
+def read_out_spikes(folder: Path) -> None:
+    weights, card = load_weights(folder / WEIGHTS_FILE)
+    save_weights(weights, folder / WEIGHTS_FILE, replace(card, readout="spikes"))
+
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 
 
 @pytest.mark.parametrize(
-    ("kept", "says"),
+    ("harm", "says"),
     [
-        (np.full((12, 129), np.nan, np.float32), "class: right holds NaN or infinity: copy the model again"),
-        (np.zeros((0, 129), np.float32), "belongs to another network: copy it again"),
-        (np.zeros((12, 129), np.int8), "the data type I8"),
+        (lambda folder: (folder / TAUGHT_FILE).write_bytes(b"nothing"), f"{TAUGHT_FILE} can't be read"),
+        (lambda folder: (folder / TAUGHT_FILE).unlink(), f"{TAUGHT_FILE} is missing"),
+        (write_lessons(np.full((12, 129), np.nan, np.float32)), f"{TAUGHT_FILE}: class: right holds NaN or infinity"),
+        (write_lessons(np.zeros((0, 129), np.float32)), f"{TAUGHT_FILE} belongs to another network: copy it again"),
+        (write_lessons(np.zeros((12, 129), np.int8)), f"{TAUGHT_FILE}.*the data type I8"),
+        pytest.param(put_a_pipe(TAUGHT_FILE), f"{TAUGHT_FILE} is missing", marks=needs_pipes),
+        pytest.param(put_a_pipe("lessons.json"), "lessons.json is no list of recordings", marks=needs_pipes),
+        (lambda folder: (folder / GRAPH_FILE).unlink(), f"{GRAPH_FILE} is missing, and teaching needs both"),
+        (lambda folder: (folder / WEIGHTS_FILE).unlink(), f"{WEIGHTS_FILE} is missing, and teaching needs both"),
+        (read_out_spikes, "reads out its spikes: only an sts_resnet"),
     ],
 )
-def test_lessons_that_hold_no_numbers_are_refused(copy: Path, tmp_path: Path, kept: np.ndarray, says: str) -> None:
-    save_file({"class: right": kept}, copy / "taught.safetensors")
-    with pytest.raises(ModelError, match=f"taught.safetensors.*{says}"):
+def test_what_is_wrong_with_the_files_of_a_model_is_said(
+    copy: Path, tmp_path: Path, harm: Callable[[Path], object], says: str
+) -> None:
+    harm(copy)
+    with pytest.raises(ModelError, match=says):
+        teach("below", [clip(BELOW)], copy, tmp_path / "two", others=[clip(LEFT)])
+    with pytest.raises(ModelError, match=says):
         change_class("right", copy, tmp_path / "two", name="wrong")
+    assert not (tmp_path / "two").exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_in_place_of_a_file_of_lessons_is_refused(copy: Path, tmp_path: Path) -> None:
-    for name, says in (("lessons.json", "is no list of recordings"), ("taught.safetensors", "is missing")):
-        file = copy / name
-        file.unlink(missing_ok=True)
-        os.mkfifo(file)
-        with pytest.raises(ModelError, match=f"{name} {says}"):
-            change_class("right", copy, tmp_path / "two", name="wrong")
-        file.unlink()
+def test_files_of_two_models_are_not_taught_together(base: Path, copy: Path, tmp_path: Path) -> None:
+    shutil.copy(base / GRAPH_FILE, copy)
+    with pytest.raises(ModelError, match="its two files belong to different models"):
+        lesson(copy, tmp_path / "two", "again")
 
 
 def test_a_tensor_that_is_missing_is_named_before_a_class_changes(copy: Path, tmp_path: Path) -> None:
@@ -435,14 +457,6 @@ def test_a_tensor_that_is_missing_is_named_before_a_class_changes(copy: Path, tm
     save_weights({name: array for name, array in weights.items() if name != "classify.weight"}, file, card)
     with pytest.raises(ModelError, match=r"model.safetensors: the tensor classify.weight .* is missing"):
         change_class("right", copy, tmp_path / "two", name="wrong")
-
-
-@pytest.mark.parametrize("file", ["model.onnx", "model.safetensors"])
-def test_a_model_that_lacks_a_file_is_named_before_anything_is_read(base: Path, tmp_path: Path, file: str) -> None:
-    shutil.copytree(base, tmp_path / "part")
-    (tmp_path / "part" / file).unlink()
-    with pytest.raises(ModelError, match=f"{file} is missing, and teaching needs both"):
-        lesson(tmp_path / "part", tmp_path / "taught")
 
 
 def as_an_older_model(base: Path, folder: Path, weights: Weights, **renamed: str) -> Path:
@@ -496,12 +510,6 @@ def test_a_graph_with_other_names_is_refused(remembering: Path, tmp_path: Path) 
         lesson(folder, tmp_path / "taught")
 
 
-def test_files_of_two_models_are_not_taught_together(base: Path, copy: Path, tmp_path: Path) -> None:
-    shutil.copy(base / "model.onnx", copy)
-    with pytest.raises(ModelError, match="its two files belong to different models"):
-        lesson(copy, tmp_path / "two", "again")
-
-
 def test_what_is_like_all_else_is_said_not_to_be_learned(base: Path, tmp_path: Path) -> None:
     learned = teach("left too", [clip(LEFT, seed=9)], base, tmp_path / "taught", others=[clip(LEFT, frames=600)])
     assert learned.poor
@@ -533,18 +541,12 @@ def test_a_gesture_has_a_folder_of_its_own_whatever_its_name(
 
 def alike(first: Path, second: Path, rows: list[int], shown: Clip, *, raised: tuple[int, ...] = ()) -> None:
     """Assert that on all engines, the second model's outputs are these of the first one's, or ``raised`` alike."""
-    before = load_model(first, "onnx")
-    state = before.initial_state()
-    models = [load_model(second, engine) for engine in ("onnx", "spike", "torch")]
-    states = [model.initial_state() for model in models]
-    for data in shown:
-        output, state = before.step(Frame(0, data, 1), state)
-        for i, model in enumerate(models):
-            now, states[i] = model.step(Frame(0, data, 1), states[i])
-            expected = output[rows]
-            for row in raised:
-                expected[row] += now[raised[0]] - output[rows[raised[0]]]
-            np.testing.assert_allclose(now, expected, rtol=1e-3, atol=2e-3)  # moments are kept in float16
+    before = outputs(first, shown)[:, rows]
+    for now in (outputs(second, shown, engine) for engine in ENGINES):
+        more = np.zeros_like(before)
+        for row in raised:
+            more[:, row] = now[:, raised[0]] - before[:, raised[0]]
+        np.testing.assert_allclose(now, before + more, rtol=1e-3, atol=2e-3)  # moments are kept in float16
 
 
 def test_another_name_for_a_known_class_changes_nothing_else_and_is_exported(
@@ -676,21 +678,15 @@ def test_frames_of_so_many_events_have_no_tempo(tmp_path: Path) -> None:
 
 
 def test_the_command_gives_a_known_gesture_another_name(
-    known_again: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    known_again: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number, answer in enumerate(["", "a\n"]):
-        monkeypatch.setattr("sys.stdin", Terminal(answer))
-        out = tmp_path / f"out{number}"
-        assert main([*known_again, str(out), *([] if answer else ["--if-known", "alias"])]) == 0
-        assert "right is now called again\n" in capsys.readouterr().out
-        assert read_card(out).classes == ("up", "down", "again")
-    json_out = [*known_again, str(tmp_path / "out"), "--if-known", "alias", "--json"]
-    assert main(json_out) == 0
+    monkeypatch.setattr("sys.stdin", Terminal("a\n"))
+    assert main([*known_again, str(tmp_path / "asked")]) == 0
+    assert "right is now called again\n" in capsys.readouterr().out
+    assert main([*known_again, str(tmp_path / "out"), "--if-known", "alias", "--json"]) == 0
     told = {"folder": str(tmp_path / "out"), "gesture": "right", "name": "again"}
     assert json.loads(capsys.readouterr().out) == told
+    assert read_card(tmp_path / "asked").classes == read_card(tmp_path / "out").classes == ("up", "down", "again")
 
 
 def test_the_command_corrects_renames_and_removes_what_was_taught(
