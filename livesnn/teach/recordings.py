@@ -17,11 +17,10 @@ from livesnn.events.labels import labels_file
 from livesnn.files import proposed_name
 from livesnn.json_text import decode_json
 from livesnn.paths import own_models_dir
+from livesnn.untrusted import STRUCTURE_BYTES
 
 RECORDINGS = "lessons.json"
 """File of a taught model that names the recordings which each class was learned from."""
-
-MOST_LISTED_BYTES = 1 << 22
 
 
 def lessons_dir() -> Path:
@@ -81,7 +80,7 @@ def recordings_of(folder: Path) -> dict[str, Recordings]:
     """
     file = folder / RECORDINGS
     try:
-        if file.exists() and (not file.is_file() or file.stat().st_size > MOST_LISTED_BYTES):
+        if file.exists() and (not file.is_file() or file.stat().st_size > STRUCTURE_BYTES):
             raise ModelError(f"{file} is no list of recordings: remove it, or copy the model again")
         kept = decode_json(file.read_bytes(), dict[str, Recordings]) if file.exists() else {}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
