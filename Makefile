@@ -44,7 +44,7 @@ test-fast: .venv/all
 
 # Damaged files of every kind by turns, on one core at low priority. What fails is kept in fuzz-failures.
 fuzz: .venv/all
-	nice -n 10 $(BIN)/python -m tests.mutations --minutes $(or $(MINUTES),10) --workers 1 --seed $(or $(SEED),$(shell date +%s)) \
+	nice -n 10 $(BIN)/python -m tests.mutations --minutes $(or $(MINUTES),10) --seed $(or $(SEED),$(shell date +%s)) \
 	  --keep fuzz-failures $(if $(KINDS),--formats $(KINDS))
 
 # Changes that coverage guides, for one parser in Python: KIND is graph, card, labels, aedat4, aedat, raw, dat, es, csv,

@@ -2,32 +2,32 @@
 
 Recordings are damaged here, octet by octet, and read as `livesnn info`, a conversion and a seek read them. What has a
 structure is damaged in structures.py and model_structures.py. A file may be refused with one line, or read, whole or
-with a warning. It may not hang, crash, take a GB of memory, or raise anything else. Every case is made again from its
-seed and number: `--seed S --number N --keep FOLDER`. Not here: the sound recordings (good_files.py).
+with a warning. It may not hang, crash, take a GB of memory, or raise anything else. A crash ends the run, and so does
+a case without an end: its files are in FOLDER/current with `--keep FOLDER`. Every case is made again from its seed
+and number: `--seed S --number N --keep FOLDER`. Not here: the sound recordings (good_files.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import faulthandler
 import json
+import math
 import re
 import resource
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import psutil
 
 from livesnn.errors import LivesnnError
 from tests.damage import KINDS
@@ -39,8 +39,7 @@ LIMIT_S = 5.0
 """Of a processor's time for one case: on a busy machine the clock says little; and of the clock, ten times that."""
 LIMIT_BYTES = 700 << 20
 """Of memory for one case, beside 300 MB of libraries: that makes a GB."""
-BUGS = ("raised", "hung", "crashed", "over 1 GB", "contradicts itself")
-WITHOUT_END = 10**9  # cases, where only time ends them
+BUGS = ("raised", "hung", "over 1 GB", "contradicts itself")
 
 
 class Outcome(NamedTuple):
@@ -140,96 +139,12 @@ def peak_bytes() -> int:
     return 0
 
 
-def run_range(connection: Connection, numbers: range, seed: int, formats: list[str], folder: str) -> None:
-    """Run cases, and say each one's number before it and its outcome after it."""
-    several = all_subjects(Path(folder), formats)
-    for subject in several:  # compiles, loads libraries: not the case's time
-        run_case(subject, subject.whole(), Path(folder))
-    if sys.platform == "linux":
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + 2 * LIMIT_BYTES, taken + 2 * LIMIT_BYTES))
-    for number in numbers:
-        subject = several[number % len(several)]
-        case = make_case(subject, seed, number)
-        connection.send(number)
-        try:
-            connection.send(run_case(subject, case, Path(folder), number))
-        except BaseException as error:  # that is what is looked for
-            said = f"{type(error).__name__}: {error}"[:500]
-            connection.send(Outcome(number, subject.name, "", "raised", 0.0, said))
-    connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-class Worker:
-    """A process that runs every ``step``-th case, begun anew behind one that it hangs or dies of."""
-
-    def __init__(self, numbers: range, folder: str, arguments: argparse.Namespace) -> None:
-        self.arguments, self.folder = arguments, folder
-        self.peak_kb = 0
-        self.start(numbers)
-
-    def start(self, numbers: range) -> None:
-        self.rest, self.current, self.ready = numbers, None, False
-        self.connection, theirs = get_context("spawn").Pipe()
-        asked = (theirs, numbers, self.arguments.seed, self.arguments.formats, self.folder)
-        self.process: BaseProcess = get_context("spawn").Process(target=run_range, args=asked)
-        self.process.start()
-        self.spent = psutil.Process(self.process.pid)
-        theirs.close()
-        self.since_s = self.clocks()
-
-    def clocks(self) -> tuple[float, float]:
-        try:
-            times = self.spent.cpu_times()
-        except psutil.Error:  # it is gone, which the connection tells
-            return 0.0, time.monotonic() / 10
-        return times.user + times.system, time.monotonic() / 10
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """Yield what has come since the last call, and what is wrong with the case that is being run."""
-        try:
-            while self.connection.poll():
-                yield from self.take(self.connection.recv())
-        except EOFError:
-            self.process.join()
-            yield from self.give_up("crashed", f"exit code {self.process.exitcode}")
-            return
-        if self.current is not None and any(
-            now - then > LIMIT_S for now, then in zip(self.clocks(), self.since_s, strict=True)
-        ):
-            self.process.kill()
-            self.process.join()
-            yield from self.give_up("hung", f"more than {LIMIT_S} s")
-
-    def take(self, message: Any) -> Iterator[Outcome]:
-        if isinstance(message, Outcome):
-            self.current = None
-            yield message
-        elif self.current is None and len(self.rest) and message == self.rest[0]:
-            self.current, self.rest, self.since_s = message, self.rest[1:], self.clocks()
-        else:
-            self.peak_kb, self.ready = max(self.peak_kb, message), True
-
-    def give_up(self, result: str, said: str) -> Iterator[Outcome]:
-        if self.current is not None:
-            yield Outcome(self.current, "", "", result, LIMIT_S, said)
-            self.start(self.rest)
-        else:
-            raise RuntimeError(f"a worker ended between two cases: {said}")
-
-    def close(self) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
-
-
 def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
     """Return how many cases of each format ended how, the slowest, and each that is a bug."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in names}
     slowest = Outcome(0, "", "", "", 0.0)
     bugs, done = [], 0
     for outcome in outcomes:
-        outcome = outcome._replace(format=names[outcome.number % len(names)])
         counts[outcome.format][outcome.result] += 1
         slowest = max(slowest, outcome, key=lambda one: one.seconds)
         done += 1
@@ -242,34 +157,41 @@ def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
 
 
 def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
-    count = WITHOUT_END if arguments.minutes else arguments.count
-    numbers = [
-        range(arguments.start + one, arguments.start + count, arguments.workers) for one in range(arguments.workers)
-    ]
-    with ExitStack() as stack:
-        *folders, spare = (stack.enter_context(tempfile.TemporaryDirectory()) for _ in [*numbers, 0])
+    with tempfile.TemporaryDirectory() as spare:
         several = all_subjects(Path(spare), arguments.formats)
-        workers = [Worker(*each, arguments) for each in zip(numbers, folders, strict=True)]
-        for worker in workers:
-            stack.callback(worker.close)
-        found = summarise(_outcomes(workers, arguments.minutes), [subject.name for subject in several])
-    for bug in found["bugs"] if arguments.keep else ():
-        subject = several[bug["number"] % len(several)]
-        folder = arguments.keep / f"{subject.name.replace(' ', '-')}-{arguments.seed}-{bug['number']}"
-        with suppress(Exception):  # the case can't even be made, which the bug says
-            keep(make_case(subject, arguments.seed, bug["number"]), folder)
-    return {"seed": arguments.seed, **found, "peak_rss_mb": max(worker.peak_kb for worker in workers) // 1024}
+        folder = (arguments.keep or Path(spare)) / "current"
+        for subject in several:  # compiles, loads libraries: not the case's time
+            run_case(subject, subject.whole(), folder)
+        if sys.platform == "linux":
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (taken + 2 * LIMIT_BYTES, taken + 2 * LIMIT_BYTES))
+        faulthandler.enable()
+        found = summarise(_outcomes(several, arguments, folder), [subject.name for subject in several])
+        faulthandler.cancel_dump_traceback_later()
+        shutil.rmtree(folder)
+    return {
+        "seed": arguments.seed,
+        **found,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
 
 
-def _outcomes(workers: list[Worker], minutes: float) -> Iterator[Outcome]:
-    """Yield outcomes until no worker has cases any more, or so many minutes after the first; 0: only the former."""
-    deadline_s: float | None = None
-    while busy := [worker for worker in workers if not worker.ready]:
-        wait([worker.connection for worker in busy], timeout=0.5)
-        for outcome in itertools.chain.from_iterable(worker.outcomes() for worker in busy):
-            deadline_s = deadline_s or time.monotonic() + 60 * minutes
-            yield outcome
-        if minutes and deadline_s is not None and time.monotonic() > deadline_s:
+def _outcomes(several: list[Subject], arguments: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
+    """Yield outcomes of so many cases, or for so many minutes."""
+    end_s = time.monotonic() + 60 * arguments.minutes if arguments.minutes else math.inf
+    for number in count(arguments.start) if arguments.minutes else range(arguments.start, arguments.count):
+        subject = several[number % len(several)]
+        faulthandler.dump_traceback_later(10 * LIMIT_S, exit=True)
+        try:
+            outcome = run_case(subject, make_case(subject, arguments.seed, number), folder, number)
+        except Exception as error:  # that is what is looked for
+            outcome = Outcome(number, subject.name, "", "raised", 0.0, f"{type(error).__name__}: {error}"[:500])
+        if outcome.seconds > LIMIT_S:
+            outcome = outcome._replace(result="hung")
+        if outcome.result in BUGS and arguments.keep:
+            shutil.copytree(folder, arguments.keep / f"{subject.name.replace(' ', '-')}-{arguments.seed}-{number}")
+        yield outcome
+        if time.monotonic() > end_s:
             return
 
 
@@ -285,11 +207,10 @@ def table(found: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--count", type=int, default=20_000, help="the number after the last case's")
     parser.add_argument("--minutes", type=float, default=0.0, help="in place of a count; prints a table")
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--formats", nargs="*", default=[])
     parser.add_argument("--number", type=int, help="run one case, here, with whatever it raises")
     parser.add_argument("--keep", type=Path, help="the folder for the files of cases that are bugs, or of that case")
