@@ -24,7 +24,7 @@ TRAINING = (
 """The modules that livesnn[train] brings (pyproject.toml)."""
 
 
-LONG = ("gui", "run", "serve", "publish", "record", "teach", "train")
+LONG = ("gui", "run", "serve", "record", "teach", "train")
 """The commands that keep a log."""
 
 
@@ -167,44 +167,45 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _run_command(name: str, arguments: list[str]) -> int:
     """Run the command of that name; returns 2 where there is none, or where it doesn't take these arguments."""
-    from functools import partial
-
-    from livesnn.cli import COMMANDS, GROUPS
-    from livesnn.cli.usage import HELP, UsageError, call, first_page, hint
+    from livesnn.cli import COMMANDS, MOVED, completion_script, first_page
     from livesnn.console import write
     from livesnn.signals import usual_handlers
 
-    if name in (*HELP, "help"):
-        write(first_page(GROUPS))
+    if name in ("-h", "--help", "help"):
+        write(first_page())
         return 0
     if name == "--version":
         from livesnn import __version__
 
         write(__version__)
         return 0
-    if name not in COMMANDS:
+    from livesnn.cli.parser import UsageError, call, hint
+
+    if name not in (*COMMANDS, "--print-completion"):
         there = f"to open the file, run livesnn gui {name}"
         if not os.path.exists(name):
-            there = hint(name, COMMANDS, "livesnn --help lists them")
+            there = MOVED.get(name) or hint(name, COMMANDS, "livesnn --help lists them")
         return _fail(f"livesnn: no command {name!r}: {there}", 2)
     if name != "gui":  # the window takes over when it is there
         for number in usual_handlers():
             signal.signal(number, _interrupt)
-    if name == "bench":
-        from livesnn.cli.machine import STUDIES, run_study
-
-        if arguments and arguments[0] in STUDIES:
-            return run_study(*arguments)
-    command = COMMANDS[name]
     try:
-        takes = partial(command.takes, arguments)
+        if name == "--print-completion":
+            write(completion_script("".join(arguments)))
+            return 0
+        if name == "bench":
+            from livesnn.cli.machine import STUDIES, run_study
+
+            if arguments and arguments[0] in STUDIES:
+                return run_study(*arguments)
         if name == "serve":
             from livesnn.cli.all_cameras import ALL, end_with_supervisor, serve_all
 
             if ALL in arguments:
-                return serve_all(arguments, takes)
+                return serve_all(arguments)
             end_with_supervisor()
-        return call(command.load(), arguments, f"livesnn {name}", takes)
+        command = COMMANDS[name]
+        return call(command.load(), command.parser(name, arguments), arguments)
     except UsageError as error:
         return _fail(f"livesnn {name}: {error}", 2)
 

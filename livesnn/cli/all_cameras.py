@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from livesnn import subprocesses
@@ -20,9 +20,6 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 from livesnn.signals import ending_sets
 from livesnn.threads import Worker
-
-if TYPE_CHECKING:
-    from livesnn.cli.usage import Argument
 
 ALL = "--all"
 SUPERVISOR = "LIVESNN_SUPERVISOR"  # Environment variable with the process that has started this one.
@@ -41,10 +38,10 @@ def end_with_supervisor() -> None:
         subprocesses.end_with(int(supervisor))
 
 
-def serve_all(arguments: Sequence[str], takes: Callable[[], Sequence[Argument]]) -> int:
+def serve_all(arguments: Sequence[str]) -> int:
     """Serve each event camera that is plugged in, until Ctrl-C. Raises LivesnnError, or UsageError."""
+    from livesnn.cli.parser import call, command_parser
     from livesnn.cli.serving import serve
-    from livesnn.cli.usage import call
 
     rest = [each for each in arguments if each != ALL]
 
@@ -52,7 +49,7 @@ def serve_all(arguments: Sequence[str], takes: Callable[[], Sequence[Argument]])
     def serve_each(source: str, /, **flags: Any) -> int:
         return _serve_each(rest, flags)
 
-    return call(serve_each, ["camera", *rest], "livesnn serve", takes)
+    return call(serve_each, command_parser(serve, "livesnn serve"), ["camera", *rest])
 
 
 def _serve_each(rest: Sequence[str], flags: dict[str, Any]) -> int:

@@ -24,13 +24,12 @@ from queue import Empty, SimpleQueue
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
-import tyro
 
 from livesnn import __version__, subprocesses
 from livesnn.bench import EngineName, machine
 from livesnn.cli.doctor import PROBES, Findings, finding
 from livesnn.cli.options import Model
-from livesnn.cli.usage import UsageError
+from livesnn.cli.parser import Flag, UsageError
 from livesnn.console import json_line, one_line, say, write, write_json
 from livesnn.errors import LivesnnError
 from livesnn.json_text import decode_json
@@ -311,12 +310,12 @@ def run_study(name: str, *arguments: str) -> int:
 
 
 def bench(
-    names: Annotated[tuple[Measurement, ...], tyro.conf.arg(metavar="NAME")] = (),
+    names: Annotated[tuple[Measurement, ...], Flag("NAME")] = (),
     /,
     *,
     repeats: int | None = None,
     model: Model = None,
-    source: Annotated[str | None, tyro.conf.arg(metavar="RECORDING")] = None,
+    source: Annotated[str | None, Flag("RECORDING")] = None,
     engines: tuple[EngineName, ...] = (),
     json: bool = False,
 ) -> int:
@@ -385,7 +384,7 @@ def tables(
     data: Path = Path("data"),
     runs: Path = Path("runs/tables"),
     out: Path = Path("models/results/tables"),
-    show: Annotated[bool, tyro.conf.arg(name="print")] = False,
+    show: Annotated[bool, Flag(names=("print",))] = False,
 ) -> int:
     """Run the paper's experiments, or show their results beside the paper's.
 

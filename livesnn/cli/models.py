@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import statistics
 from collections import Counter
@@ -10,11 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import tyro
-
 from livesnn.card import ModelCard
 from livesnn.cli.options import AS_USUAL, DecisionFlags, Engine, Seconds
-from livesnn.cli.usage import Argument, UsageError, flags_of, plain_refusal
+from livesnn.cli.parser import Flag, Parser, UsageError
 from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
 from livesnn.files import expanded, replace_file
@@ -54,15 +53,13 @@ TRAINING_GROUPS = {  # Fields of Configuration by their group on the help page.
 }  # fmt: skip
 
 
-def train(arguments: list[str]) -> int:
+def train(**given: Any) -> int:
     """Train a model on a data set.
 
     --data names the folder of the data set, in its official layout: livesnn train --dataset nmnist --data DIR
     """
-    from livesnn.train.resolve import configure, given_flags
+    from livesnn.train.resolve import configure
 
-    with plain_refusal(arguments, "livesnn train", training_arguments):
-        given = given_flags(arguments)
     json, only_shown = given.pop("json", False), given.pop("dry_run", False)
     trackers = given.pop("logger", ())
     config = configure(given)
@@ -94,8 +91,8 @@ def train(arguments: list[str]) -> int:
     return 0
 
 
-def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
-    """Return the flags of a training, with the defaults of the recipe, network and data set of a command line."""
+def training_parser(line: Sequence[str] = ()) -> Parser:
+    """Return the parser of a training; its page has the defaults of a command line's recipe, network and data set."""
     from livesnn.train.configuration import NETWORKS, Configuration
     from livesnn.train.resolve import RECIPES, Flags, recipe
 
@@ -105,7 +102,14 @@ def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
         name: value if (value := values.get(f"--{name}")) in choices else getattr(Configuration, name)
         for name, choices in known.items()
     }
-    return flags_of(Flags(**vars(recipe(*chosen.values()))), TRAINING_GROUPS)
+    parser = Parser("livesnn train", inspect.getdoc(train) or "")
+    parser.add_fields(Flags(**vars(recipe(*chosen.values()))), TRAINING_GROUPS)
+    return parser
+
+
+def given_flags(line: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a training's `Flags` that a line gives. Raises UsageError."""
+    return training_parser(line).given(line)
 
 
 def _row(trained: Trained) -> dict[str, object]:
@@ -140,7 +144,7 @@ def evaluate(
     dataset: DataSetName,
     data: Path = Path("data"),
     split: SplitName = "validation",
-    stream: Annotated[float | None, tyro.conf.arg(metavar="MINUTES")] = None,
+    stream: Annotated[float | None, Flag("MINUTES")] = None,
     decisions: DecisionFlags = AS_USUAL,
     seed: int = 0,
     engine: Engine = "onnx",

@@ -10,8 +10,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
+from livesnn.cli.parser import Flag
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
@@ -27,11 +26,10 @@ if TYPE_CHECKING:
 
     Start = Callable[[OutputLoop, DecisionFeeds], str]
 
-Model = Annotated[str | None, tyro.conf.arg(metavar="MODEL")]
+Model = Annotated[str | None, Flag("MODEL")]
 Engine = Literal["auto", "onnx", "spike", "torch"]
-Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS")]
-Port = Annotated[int | None, tyro.conf.arg(metavar="PORT")]
-Place = Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")]
+Seconds = Annotated[float | None, Flag("SECONDS")]
+Place = Annotated[str | None, Flag("[HOST:]PORT")]
 
 HERE = "127.0.0.1"
 TOKEN, SHORTEST_TOKEN = "LIVESNN_TOKEN", 16
@@ -41,13 +39,13 @@ TOKEN, SHORTEST_TOKEN = "LIVESNN_TOKEN", 16
 class Mounting:
     """The camera: how it is mounted, and how its sensor is set up."""
 
-    rotate: Annotated[int | None, tyro.conf.arg(metavar="DEGREES")] = None
+    rotate: Annotated[int | None, Flag("DEGREES")] = None
     """Rotate the picture clockwise by 0, 90, 180 or 270 degrees; 180 is for a camera that hangs upside down."""
 
     mirror: bool = False
     """Swap left and right before rotating, for a camera that looks into a mirror."""
 
-    bias: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    bias: Annotated[Path | None, Flag("FILE")] = None
     """Set up an event camera's sensor from this file. Camera → Sensitivity in the window saves such files."""
 
     @property
@@ -83,23 +81,23 @@ AS_IT_COMES = Mounting()
 class DecisionFlags:
     """When there is a decision."""
 
-    threshold: Annotated[float | None, tyro.conf.arg(metavar="PROBABILITY")] = None
+    threshold: Annotated[float | None, Flag("PROBABILITY")] = None
     """Smallest probability that makes a decision. Default: 0.5, or in the window your last choice."""
 
-    hysteresis: Annotated[float | None, tyro.conf.arg(name="keep", metavar="PROBABILITY")] = None
+    hysteresis: Annotated[float | None, Flag("PROBABILITY", ("hysteresis", "keep"))] = None
     """A decision stays until its probability falls below this, or until another class reaches its threshold.
     Default: 0.2 of --threshold, or of the class's own threshold if that is higher. In the window: your last
     choice."""
 
-    smoothing: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    smoothing: Annotated[float | None, Flag("SHARE")] = None
     """How much of the previous frame's probabilities is mixed into this frame's, from 0 to below 1. More makes
     decisions steadier, but later. Default: 0, or in the window your last choice."""
 
-    leak: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    leak: Annotated[float | None, Flag("SHARE")] = None
     """How much less a frame counts than the one after it, from 0 to below 1. More makes decisions earlier, but less
     steady. At 0 all frames of the window count the same. Default: 0.22, or in the window your last choice."""
 
-    class_threshold: tyro.conf.UseAppendAction[tuple[tuple[str, float], ...]] = ()
+    class_threshold: tuple[tuple[str, float], ...] = ()
     """Set the threshold of one class, such as other 0.7. In the window, this flag, --allow and --deny apply to the
     model that it opens with."""
 
@@ -127,14 +125,14 @@ AS_USUAL = DecisionFlags()
 class ActionFlags:
     """What to do when a gesture is decided."""
 
-    on_decision: Annotated[str | None, tyro.conf.arg(metavar="COMMAND")] = None
+    on_decision: Annotated[str | None, Flag("COMMAND")] = None
     """Run this program and its arguments each time the decision changes to a gesture. It runs without a shell. The
     variables LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T (microseconds) describe the decision."""
 
-    on_decision_held: Annotated[int, tyro.conf.arg(metavar="MILLISECONDS")] = 0
+    on_decision_held: Annotated[int, Flag("MILLISECONDS")] = 0
     """Run it once the gesture has been decided for this long."""
 
-    on_decision_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 1.0
+    on_decision_every: Annotated[float, Flag("SECONDS")] = 1.0
     """Run it at most once in this many seconds of the source."""
 
     @contextmanager
@@ -167,17 +165,17 @@ class PageFlags:
     control: bool = False
     """Let the page start and stop recordings, and reset the network's state."""
 
-    recordings: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
+    recordings: Annotated[Path, Flag("FOLDER")] = Path()
     """Folder for recordings that the page or ROS 2 starts. Default: the current folder."""
 
     auth: bool = True
     """Ask for a token if other computers can connect. The printed address contains it. With --no-auth, everybody who
     can reach the port is let in."""
 
-    cert: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    cert: Annotated[Path | None, Flag("FILE")] = None
     """Encrypt with this certificate, a PEM file."""
 
-    key: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    key: Annotated[Path | None, Flag("FILE")] = None
     """The certificate's private key, a PEM file."""
 
     def check(self) -> None:
@@ -219,14 +217,14 @@ PLAIN_PAGE = PageFlags()
 class ReceiverFlags:
     """Other receivers."""
 
-    mqtt: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None
+    mqtt: Annotated[str | None, Flag("URL")] = None
     """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
     Needs livesnn[mqtt]."""
 
-    mqtt_ca: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    mqtt_ca: Annotated[Path | None, Flag("FILE")] = None
     """Trust the certificate authorities in this PEM file for the broker. Default: the system's."""
 
-    osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
+    osc: Annotated[str | None, Flag("[HOST:]PORT")] = None
     """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
 
     ros2: bool = False

@@ -12,11 +12,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
 from livesnn.card import ModelCard
 from livesnn.cli.options import AS_IT_COMES, Model, Mounting
-from livesnn.cli.usage import UsageError
+from livesnn.cli.parser import Flag, UsageError
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
@@ -55,14 +53,14 @@ def info(file: str, /, *, json: bool = False) -> int:
 
 
 def convert(
-    recording: Annotated[str, tyro.conf.arg(metavar="IN")],
+    recording: Annotated[str, Flag("IN")],
     out: Path,
     /,
     *,
-    from_s: Annotated[float, tyro.conf.arg(name="from", metavar="SECONDS")] = 0.0,
-    to_s: Annotated[float | None, tyro.conf.arg(name="to", metavar="SECONDS")] = None,
+    from_s: Annotated[float, Flag("SECONDS", ("from",))] = 0.0,
+    to_s: Annotated[float | None, Flag("SECONDS", ("to",))] = None,
     model: Model = None,
-    speed: Annotated[float, tyro.conf.arg(metavar="TIMES")] = 1.0,
+    speed: Annotated[float, Flag("TIMES")] = 1.0,
     stream: str | None = None,
     overwrite: bool = False,
     denoise: bool = False,
@@ -154,9 +152,9 @@ def simulate(
     *,
     scene: str = "gestures",
     image: Path | None = None,
-    sensor: Annotated[str, tyro.conf.arg(metavar="WxH")] = "",
+    sensor: Annotated[str, Flag("WxH")] = "",
     seed: int = 0,
-    seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 5.0,
+    seconds: Annotated[float, Flag("SECONDS")] = 5.0,
 ) -> int:
     """Simulate a recording of gestures, a digit or a picture.
 
@@ -260,13 +258,13 @@ IfKnown = Literal["ask", "go-on", "stop", "alias"]
 
 def teach(
     gesture: str,
-    sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE")],
+    sources: Annotated[tuple[str, ...], Flag("SOURCE")] = (),
     /,
     *,
     model: str = "gestures",
     out: Path | None = None,
-    seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0,
-    others: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING")] = (),
+    seconds: Annotated[float, Flag("SECONDS")] = 10.0,
+    others: Annotated[tuple[str, ...], Flag("RECORDING")] = (),
     denoise: bool = False,
     if_known: IfKnown = "ask",
     again: bool = False,

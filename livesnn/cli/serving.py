@@ -1,4 +1,4 @@
-"""The commands that tell others what a source shows: serve, and publish, which is its TCP part."""
+"""The command that tells others what a source shows: serve."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import tyro
+from typing import TYPE_CHECKING, Literal
 
 from livesnn.cli.options import (
     AS_IT_COMES,
     AS_USUAL,
-    HERE,
     NO_ACTION,
     NO_RECEIVERS,
     PLAIN_PAGE,
@@ -27,10 +24,8 @@ from livesnn.cli.options import (
     Mounting,
     PageFlags,
     Place,
-    Port,
     ReceiverFlags,
     Seconds,
-    any_host,
     check_seconds,
     place_of,
 )
@@ -55,7 +50,7 @@ if TYPE_CHECKING:
     from livesnn.outputs.served_source import ServedSource
     from livesnn.video import FrameSource
 
-DECISIONS_PORT, PAGE_PORT = 7780, 7788
+PAGE_PORT = 7788
 
 
 def serve(
@@ -144,76 +139,6 @@ def serve(
     if only_events:
         return _serve_events(server, seconds, json=json)
     return _decide(server, model, engine, decisions, actions, seconds, denoise=denoise, json=json)
-
-
-def publish(
-    source: str,
-    /,
-    *,
-    decisions_port: Port = None,
-    events_port: Port = None,
-    host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = HERE,
-    model: Model = None,
-    engine: Engine = "auto",
-    decisions: DecisionFlags = AS_USUAL,
-    seconds: Seconds = None,
-    denoise: bool = False,
-    mounting: Mounting = AS_IT_COMES,
-    json: bool = False,
-) -> int:
-    """Send decisions, events or both to other programs over TCP.
-
-    The other program may be a robot, or a livesnn window on another computer. livesnn serve does the same, and has a
-    web page.
-
-    Parameters
-    ----------
-    source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
-        Ctrl-C; or a recording of events, at its own speed.
-    model
-        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
-    decisions_port
-        Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints. Default: 7780,
-        or none if only --events-port is given. Try it: nc localhost 7780
-    events_port
-        Send events here in dv-processing's network format; livesnn gui tcp://HOST:PORT shows them. Given without
-        --decisions-port, nothing is decided and no model is loaded.
-    host
-        Listen at this address of the computer. 0.0.0.0 or * lets any other computer connect.
-    seconds
-        Stop after this time.
-    denoise
-        Drop noise before deciding, as livesnn run --denoise does. The events that are sent keep their noise.
-    json
-        Print the summary at the end as JSON.
-
-    Other Parameters
-    ----------------
-    engine
-        What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
-        livesnn[train].
-    """
-    from livesnn.events.cameras.network import Address
-
-    only_events = events_port is not None and decisions_port is None
-    if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
-        raise SourceError(
-            "--events-port without --decisions-port sends only events: add --decisions-port, or leave out "
-            "--model, --engine, --denoise and the flags for decisions"
-        )
-    host = any_host(host)
-    places = _Places(
-        decisions=None
-        if only_events
-        else Address(host, DECISIONS_PORT if decisions_port is None else decisions_port),
-        events=None if events_port is None else Address(host, events_port),
-    )
-    places.check("", "--decisions-port", "--events-port")
-    server = _Server("publish", source, places, mounting)
-    if only_events:
-        return _serve_events(server, seconds, json=json)
-    return _decide(server, model, engine, decisions, NO_ACTION, seconds, denoise=denoise, json=json)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import tyro
-
 from livesnn.cli.options import (
     AS_IT_COMES,
     AS_USUAL,
@@ -26,6 +24,7 @@ from livesnn.cli.options import (
     Seconds,
     check_seconds,
 )
+from livesnn.cli.parser import Flag
 from livesnn.cli.recordings import reading, table
 from livesnn.console import say, share_done, write, write_json
 from livesnn.errors import LivesnnError, SourceError
@@ -40,17 +39,17 @@ if TYPE_CHECKING:
 class ManyFlags:
     """Many recordings."""
 
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    out: Annotated[Path | None, Flag("FILE")] = None
     """Write a row for each recording to this file: FILE.jsonl, FILE.csv or FILE.parquet. Recordings that have a row
     there are skipped, so an interrupted run goes on. Parquet needs livesnn[parquet]."""
 
     jobs: int | None = None
     """Decide on this many recordings at once. Default: one for each processor."""
 
-    shard: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
+    shard: Annotated[str | None, Flag("K/N")] = None
     """Decide only on part K of N, from 1/N to N/N, as for a job array. FILE becomes FILE-KofN."""
 
-    dask: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    dask: Annotated[str | None, Flag("ADDRESS")] = None
     """Use the workers of this Dask scheduler, such as tcp://HOST:8786. Needs livesnn[cluster]."""
 
 
@@ -58,7 +57,7 @@ ONE = ManyFlags()
 
 
 def gui(
-    sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE")] = (),
+    sources: Annotated[tuple[str, ...], Flag("SOURCE")] = (),
     /,
     *,
     model: Model = None,
@@ -121,7 +120,7 @@ def gui(
 
 def run(
     source: str,
-    more: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE")] = (),
+    more: Annotated[tuple[str, ...], Flag("SOURCE")] = (),
     /,
     *,
     model: Model = None,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args
 
 import msgspec
-import tyro
 
 from livesnn.card import ModelCard
 from livesnn.console import say
@@ -82,39 +81,6 @@ class Flags(Configuration):
     """Don't train. Read the data, time a few steps, and show the data, the network and how long it will take."""
     json: bool = False
     """Print JSON."""
-
-
-def given_flags(arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse the flags of `livesnn train`: return the fields of `Flags` that they give.
-
-    Bad usage ends the program with exit code 2, --help with 0.
-    """
-    kind: type[Any] = _all_optional(Flags)
-    return _only_given(tyro.cli(kind, args=arguments, prog="livesnn train"))
-
-
-def _all_optional(kind: type) -> type:
-    """Return a dataclass with the same flags as another, each of which is None if it is left out."""
-    hints = get_type_hints(kind)
-    made: list[tuple[str, Any, Any]] = []
-    for each in fields(kind):
-        hint = hints[each.name]
-        if is_dataclass(hint):
-            inner = _all_optional(cast(type, hint))
-            made.append((each.name, inner, field(default_factory=inner)))
-        else:
-            made.append((each.name, Annotated[hint | None, tyro.conf.DisallowNone], None))
-    unchecked = {"__post_init__": lambda self: None}
-    return make_dataclass(kind.__name__, made, bases=(kind,), namespace=unchecked, frozen=True)
-
-
-def _only_given(parsed: object) -> dict[str, Any]:
-    found = {}
-    for name, value in vars(parsed).items():
-        value = _only_given(value) if is_dataclass(value) else value
-        if value is not None and value != {}:
-            found[name] = value
-    return found
 
 
 def resolve(given: Given, *, start: ModelCard | None = None, begun: Configuration | None = None) -> Configuration:

@@ -1,7 +1,7 @@
 """A robot that drives when somebody circles an arm, and stops when somebody waves a hand or anything is wrong.
 
 livesnn run camera --json --every frame | python drive.py
-livesnn publish camera     and, there or on another computer     python drive.py HOST:7780
+livesnn serve camera --tcp 7780     and, there or on another computer     python drive.py HOST:7780
 """
 
 from follow import Follower, main, parsed

@@ -1,7 +1,7 @@
 """What a robot does with livesnn's decisions.
 
 livesnn run camera --json --every frame | python follow.py
-livesnn publish camera     and, there or on another computer     python follow.py HOST:7780
+livesnn serve camera --tcp 7780     and, there or on another computer     python follow.py HOST:7780
 """
 
 import json
@@ -42,7 +42,7 @@ class Follower:
 
 
 def lines_over_tcp(address):
-    """Yield what livesnn publish says; raises OSError or EOFError where it says no more, or nothing for too long."""
+    """Yield what livesnn serve says; raises OSError or EOFError where it says no more, or nothing for too long."""
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), SILENCE_S) as connected:
         rest, ends_s = b"", time.monotonic() + SILENCE_S
@@ -94,7 +94,7 @@ def main(act, stop, usage):
     except KeyboardInterrupt:
         sys.exit(130)
     except (OSError, EOFError, OverflowError) as error:
-        sys.exit(f"{program}: no decisions from {sys.argv[-1]} ({error}): is livesnn publish running there?")
+        sys.exit(f"{program}: no decisions from {sys.argv[-1]} ({error}): is livesnn serve running there?")
     except (ValueError, TypeError, KeyError) as error:
         sys.exit(f"{program}: a line is none of livesnn's ({error!r}): give the port of the decisions")
     finally:

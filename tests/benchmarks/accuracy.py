@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import tyro
 
 from livesnn.bench import machine
 from livesnn.card import InputSpec
+from livesnn.cli.parser import run_script
 from livesnn.console import say, write_json
 from livesnn.errors import DataError
 from livesnn.events.filters import Orientation, orient
@@ -397,4 +398,4 @@ def _teach(model: str = "gestures", repeats: int = 5) -> None:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"transfer": _transfer, "sensors": _sensors, "teach": _teach})
+    run_script({"transfer": _transfer, "sensors": _sensors, "teach": _teach}[sys.argv.pop(1)])

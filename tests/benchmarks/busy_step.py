@@ -14,11 +14,11 @@ from dataclasses import replace
 from itertools import cycle, islice
 
 import numpy as np
-import tyro
 
 import livesnn
 from livesnn.bench import machine
 from livesnn.bench.step import THREADS
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, load_model
@@ -126,4 +126,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -12,8 +12,8 @@ from statistics import mean
 
 import numpy as np
 import numpy.typing as npt
-import tyro
 
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
 from livesnn.events.packet import Events
@@ -113,4 +113,4 @@ def main(people: int = 10) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
-import tyro
 from numba import njit
 
 from livesnn.bench import machine, spread
 from livesnn.bench.step import INT8, THREADS, Times, best_float32, by_turns, onnx_ways, times_as_fast
 from livesnn.card import ModelCard
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.slicer import Frame, frames
@@ -299,4 +299,4 @@ def main(repeats: int = 5, source: str = "", bandwidth: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -12,10 +12,10 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import tyro
 from scipy.interpolate import CubicSpline
 from scipy.io import loadmat
 
+from livesnn.cli.parser import run_script
 from livesnn.console import say
 from livesnn.events.packet import Packet
 from livesnn.events.slicer import Slicer
@@ -94,4 +94,4 @@ def main(data: Path, model: str = "gestures", people: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

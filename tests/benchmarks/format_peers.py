@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import tyro
 
 from livesnn.bench import installed_versions, machine, spread
 from livesnn.bench.throughput import Columns, Reader, by_aedat, by_dv_processing, by_livesnn, columns, make_events
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
@@ -284,4 +284,4 @@ def main(repeats: int = 5) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

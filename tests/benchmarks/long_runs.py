@@ -30,10 +30,10 @@ from typing import NamedTuple
 import aiohttp
 import numpy as np
 import psutil
-import tyro
 
 from livesnn import subprocesses
 from livesnn.bench import machine
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.events.recording import describe
 from tests.disks import fill, small_disk
@@ -340,7 +340,8 @@ def plot(folder: Path, picture: Path) -> None:
 
 
 def main(
-    folder: tyro.conf.Positional[Path],
+    folder: Path,
+    /,
     hours: float = 2.0,
     every_s: float = EVERY_S,
     picture: Path | None = None,
@@ -368,4 +369,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

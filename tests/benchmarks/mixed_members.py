@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import tyro
 
 from livesnn.card import ModelCard
+from livesnn.cli.parser import run_script
 from livesnn.console import say
 from livesnn.errors import ModelError
 from livesnn.snn import build_network
@@ -89,4 +89,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

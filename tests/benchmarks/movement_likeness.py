@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tyro
 
+from livesnn.cli.parser import run_script
 from livesnn.simulate.body import LEFT, RIGHT, Array, draw_body, joints
 from livesnn.simulate.motions import perform
 
@@ -274,4 +274,4 @@ def main(data: Path, out: Path = Path("movements"), people: int = 300) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tyro
 
 from livesnn.bench import machine
 from livesnn.card import InputSpec, ModelCard
+from livesnn.cli.parser import run_script
 from livesnn.console import say, write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.denoise import DenoiseState, denoise_packets
@@ -420,4 +420,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

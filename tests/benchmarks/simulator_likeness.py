@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import tyro
 
 from livesnn.bench import machine
 from livesnn.card import InputSpec, SliceRule
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Events, Resolution
@@ -250,4 +250,4 @@ def main(data: Path = Path("data"), out: Path = Path("simulator"), people: int =
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

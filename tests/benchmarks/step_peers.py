@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-import tyro
 
 from livesnn.bench import EngineName, machine
 from livesnn.bench.step import THREADS, bench_step
 from livesnn.card import ModelCard
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.slicer import Frame
@@ -168,4 +168,4 @@ def main(model: str = "gestures", repeats: int = 5, source: str = "", engines: t
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -18,12 +18,12 @@ from threading import Event
 
 import msgspec
 import numpy as np
-import tyro
 
 from livesnn import subprocesses
 from livesnn.bench import machine
 from livesnn.bench.memory_source import MEMORY_PACKET_US, MemorySource
 from livesnn.bench.throughput import moving_blob
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Events, Resolution
@@ -276,4 +276,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
-import tyro
 from safetensors.numpy import save_file
 
 from livesnn.card import InputSpec
+from livesnn.cli.parser import run_script
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Packet
 from livesnn.events.slicer import Frame, Slicer
@@ -332,4 +332,4 @@ def main(model: str = "gestures") -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -17,11 +17,11 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
-import tyro
 from people import Stream, depth_packets, stream_frames
 
 from livesnn.bench import machine
 from livesnn.card import ModelCard
+from livesnn.cli.parser import run_script
 from livesnn.console import say, write_json
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
@@ -299,4 +299,4 @@ def _means(lessons: Sequence[Lesson]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

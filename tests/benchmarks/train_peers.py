@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor
 
 from livesnn.bench import machine, spread
+from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.snn.lif import Surrogate
@@ -310,4 +310,4 @@ def main(repeats: int = 5, peers: bool = False, densities: tuple[float, ...] = (
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -175,10 +175,10 @@ def test_a_robot_that_drives_stops_when_it_may_have_missed_a_wave(row: dict[str,
 
 
 def address_said(process: subprocess.Popen[str], what: str) -> str:
-    """Return where livesnn publish listens, by its stderr."""
+    """Return where livesnn serve listens, by its stderr."""
     assert process.stderr is not None
     line = process.stderr.readline()
-    assert line.startswith(f"livesnn publish: {what} at tcp://127.0.0.1:"), line
+    assert line.startswith(f"livesnn serve: {what} at tcp://127.0.0.1:"), line
     return line.split("tcp://")[1].strip()
 
 
@@ -220,7 +220,7 @@ def test_a_robot_without_decisions_is_told_why() -> None:
             [sys.executable, SCRIPTS / "follow.py", address], capture_output=True, text=True, timeout=60
         )
         assert done.returncode == code
-        assert "livesnn publish" in done.stderr
+        assert "livesnn serve" in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -239,7 +239,7 @@ def test_a_robot_is_told_to_stop_when_its_program_is_ended(row: dict[str, object
 
 
 def test_a_robot_follows_what_is_published_and_is_told_to_stop_at_the_end() -> None:
-    process = livesnn("publish", CLIP, "--decisions-port", "0", "--json")
+    process = livesnn("serve", CLIP, "--tcp", "0", "--json")
     address = address_said(process, "decisions")
     told = said(sys.executable, SCRIPTS / "follow.py", address)
     output, errors = process.communicate(timeout=100)
@@ -253,7 +253,7 @@ def test_a_robot_follows_what_is_published_and_is_told_to_stop_at_the_end() -> N
 def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt(
     finished: Callable[..., str],
 ) -> None:
-    process = livesnn("publish", "simulate:gestures", "--events-port", "0", "--json")
+    process = livesnn("serve", "simulate:gestures", "--events", "0", "--json")
     address = address_said(process, "events")
     try:
         *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "5").splitlines()
@@ -296,7 +296,7 @@ def test_pages_programs_and_an_action_are_served_together_and_told_of_the_end(tm
 
 @in_real_time
 def test_when_the_camera_process_is_killed_page_and_programs_know_within_two_seconds() -> None:
-    camera = livesnn("publish", "simulate:gestures", "--events-port", "0", "--json")
+    camera = livesnn("serve", "simulate:gestures", "--events", "0", "--json")
     source = f"tcp://{address_said(camera, 'events')}"
     with livesnn("serve", source, "--tcp", "0", "--web", "0") as process:
         try:
@@ -321,6 +321,8 @@ def test_when_the_camera_process_is_killed_page_and_programs_know_within_two_sec
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--tcp", "192.0.2.1:0"), "a host of this machine"),
+        (("--events", "0", "--threshold", "0.7"), "--events only sends events: add --web, --tcp, --mqtt"),
         (("--web", "here"), "--web can't be 'here': give a port from 1 to 65535, or HOST:PORT"),
         (("--tcp", "localhost:"), "--tcp can't be 'localhost:'"),
         (("--web", "0", "--tcp", "70000"), "a port from 1"),
@@ -334,39 +336,6 @@ def test_what_cannot_be_served_is_an_error_of_one_line(
     arguments: tuple[str, ...], message: str, run_here: RunHere
 ) -> None:
     code, output, errors = run_here("serve", CLIP, *arguments)
-    assert (code, output) == (1, "")
-    assert message in errors
-    assert errors.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("no.aedat4", "--decisions-port", "0"), "no.aedat4"),
-        ((CLIP, "--decisions-port", "70000"), "a port from 1"),
-        ((CLIP, "--events-port", "-1"), "a port from 1"),
-        ((CLIP, "--host", "192.0.2.1"), "a host of this machine"),
-        (("simulate:digits", "--events-port", "0"), "a video has no events"),
-        ((CLIP, "--seconds", "0"), "give more than 0"),
-        (
-            (CLIP, "--events-port", "7780", "--decisions-port", "7780"),
-            "--decisions-port and --events-port are both 7780: give two different ports",
-        ),
-        ((CLIP, "--events-port", "0", "--decisions-port", "70000"), "a port from 1"),
-        (
-            (CLIP, "--events-port", "0", "--model", "nmnist"),
-            "sends only events: add --decisions-port, or leave out --model",
-        ),
-        (
-            (CLIP, "--events-port", "0", "--threshold", "0.7"),
-            "sends only events: add --decisions-port, or leave out --model",
-        ),
-    ],
-)
-def test_what_cannot_be_published_is_an_error_of_one_line(
-    arguments: tuple[str | Path, ...], message: str, run_here: RunHere
-) -> None:
-    code, output, errors = run_here("publish", *arguments)
     assert (code, output) == (1, "")
     assert message in errors
     assert errors.count("\n") == 1

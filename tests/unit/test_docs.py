@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import json
 import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import tyro
 
 from livesnn.__main__ import main
 from livesnn.cli import COMMANDS
+from livesnn.cli.parser import Parser
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "models", "recordings", "packaging")
@@ -115,30 +113,15 @@ class Parsed(BaseException):
     """The program's parser took the arguments; nothing was run. Not an Exception, which the program would report."""
 
 
-def unrun(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function with a command's parameters that ends with `Parsed`."""
-
-    @functools.wraps(command)
-    def instead(*_: Any, **__: Any) -> None:
-        raise Parsed
-
-    return instead
-
-
 @pytest.fixture
 def _parsed_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let tyro end with `Parsed` where a command would have begun."""
-    parse, choose = tyro.cli, tyro.extras.subcommand_cli_from_dict
+    """End with `Parsed` where a command would have begun."""
 
-    def parsed(command: Any, *rest: Any, **options: Any) -> None:
-        parse(unrun(command) if inspect.isfunction(command) else command, *rest, **options)
+    def parsed(command: object, parser: Parser, arguments: Sequence[str]) -> None:
+        parser.given(arguments)
         raise Parsed
 
-    def chosen(commands: dict[str, Callable[..., Any]]) -> None:
-        choose({name: unrun(command) for name, command in commands.items()})
-
-    monkeypatch.setattr(tyro, "cli", parsed)
-    monkeypatch.setattr(tyro.extras, "subcommand_cli_from_dict", chosen)
+    monkeypatch.setattr("livesnn.cli.parser.call", parsed)
 
 
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

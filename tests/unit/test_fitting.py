@@ -65,7 +65,7 @@ def test_a_source_may_name_the_events_that_are_made_of_a_video(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "command",
-    [("run",), ("publish", "--decisions-port", "0", "--seconds", "0.5")],
+    [("run",), ("serve", "--tcp", "0", "--seconds", "0.5")],
     ids=lambda words: words[0],
 )
 def test_with_no_model_named_the_fitting_one_decides_and_is_said(

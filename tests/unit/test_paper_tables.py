@@ -18,6 +18,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.__main__ import main
+from livesnn.cli.models import given_flags
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
@@ -59,7 +60,7 @@ from livesnn.paper.table_cells import (
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.network import build, measure_norms
-from livesnn.train.resolve import RECIPES, given_flags, resolve
+from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, LAST
 from tests import trees
 from tests.benchmarks import paper_page

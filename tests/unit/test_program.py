@@ -44,7 +44,7 @@ SHELL = 'exec "$0" -m livesnn "$@"'
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["livesnn.threads", "msgspec", "livesnn.cli", "tyro", "livesnn.sources"])
+@pytest.mark.parametrize("module", ["livesnn.threads", "msgspec", "livesnn.cli", "argparse", "livesnn.sources"])
 def test_a_signal_while_the_program_is_imported_is_one_line_and_its_exit_code(
     module: str, number: int, tmp_path: Path
 ) -> None:
@@ -116,7 +116,7 @@ def test_with_every_stream_closed_a_file_is_written_whole(tmp_path: Path) -> Non
 
 
 def test_python_m_runs_no_module_of_the_current_folder(tmp_path: Path) -> None:
-    for name in ("hdf5plugin", "numpy", "msgspec", "tyro"):
+    for name in ("hdf5plugin", "numpy", "msgspec", "argparse"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\n")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     line = [sys.executable, "-m", "livesnn", "info", "none.csv"]

@@ -333,12 +333,12 @@ def test_a_decision_that_stays_is_told_again_so_that_programs_know_that_it_does(
         assert next(lines) == {"quiet": True}
 
 
-@pytest.mark.parametrize("ports", [["--events-port", "0"], ["--decisions-port", "0"]])
-def test_a_recording_without_events_is_not_published(
-    ports: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("flag", ["--events", "--tcp"])
+def test_a_recording_without_events_is_not_served(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Aedat4Writer(tmp_path / "empty.aedat4", SENSOR).close()
-    assert main(["publish", str(tmp_path / "empty.aedat4"), "--host", "*", *ports]) == 1
+    assert main(["serve", str(tmp_path / "empty.aedat4"), flag, "*:0"]) == 1
     assert "empty.aedat4: the recording has no events: give another one" in capsys.readouterr().err
 
 

@@ -433,14 +433,14 @@ def spread(per_s: int, from_s: float, seconds: float) -> Events:
 
 
 class TestCommands:
-    @pytest.mark.parametrize("command", ["run", "record", "publish"])
+    @pytest.mark.parametrize("command", ["run", "record", "serve"])
     def test_what_is_no_event_camera_takes_no_settings(
         self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = tmp_path / "camera.json"
         save_settings(path, SensorSettings(sensitivity=0.5), "DVXplorer")
         out = [str(tmp_path / "out.aedat4")] if command == "record" else []
-        ports = ["--events-port", "0"] if command == "publish" else []
+        ports = ["--events", "0"] if command == "serve" else []
         assert main([command, "simulate:gestures", *out, *ports, "--bias", str(path)]) == 1
         said = f"livesnn {command}: simulate:gestures has no sensor to set up: leave --bias out"
         assert capsys.readouterr().err.startswith(said)

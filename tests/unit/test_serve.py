@@ -327,18 +327,10 @@ def test_flags_that_cannot_be_are_refused_before_the_source_is_opened(
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("command", "flag"),
-    [
-        *(("serve", flag) for flag in ("--web", "--tcp", "--events")),
-        *(("publish", flag) for flag in ("--decisions-port", "--events-port")),
-    ],
-)
-def test_a_port_in_use_is_said_before_the_source_is_opened(
-    command: str, flag: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("flag", ["--web", "--tcp", "--events"])
+def test_a_port_in_use_is_said_before_the_source_is_opened(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert main([command, "no-such-recording.raw", flag, str(taken.getsockname()[1])]) == 1
+        assert main(["serve", "no-such-recording.raw", flag, str(taken.getsockname()[1])]) == 1
     assert "can't listen there (Address already in use)" in capsys.readouterr().err
 
 
@@ -347,10 +339,6 @@ def test_a_port_in_use_is_said_before_the_source_is_opened(
     [
         (("serve", "--web", "7001", "--tcp", "7001"), "--web and --tcp are both 7001"),
         (("serve", "--tcp", "*:7001", "--events", "0.0.0.0:7001"), "--tcp and --events are both 7001"),
-        (
-            ("publish", "--events-port", "7001", "--decisions-port", "7001"),
-            "--decisions-port and --events-port are both 7001",
-        ),
     ],
 )
 def test_one_port_for_two_outputs_is_said_with_both_flags(

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.cli.models import spreads
+from livesnn.cli.models import given_flags, spreads
 from livesnn.errors import DataError, ModelError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import State, load_model, pooled_spikes
@@ -31,7 +31,7 @@ from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import draw_confusion, record_test, write_model_folder
 from livesnn.train.network import READ_OUT, build, freeze, spikes_of
-from livesnn.train.resolve import RECIPES, Start, configure, given_flags, read_start, recorded_config, resolve
+from livesnn.train.resolve import RECIPES, Start, configure, read_start, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, logged, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights, save_weights
