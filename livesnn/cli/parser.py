@@ -225,7 +225,7 @@ def run_script(command: Callable[..., Any]) -> NoReturn:
 
 
 def bound(command: Callable[..., object], given: Mapping[str, Any]) -> inspect.BoundArguments:
-    """Return the arguments of a command for what a line gives."""
+    """Return the arguments of a command: what a line gives, and the defaults."""
     signature = inspect.signature(command)
     values: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
@@ -235,7 +235,9 @@ def bound(command: Callable[..., object], given: Mapping[str, Any]) -> inspect.B
             values[name] = dataclasses.replace(default, **given.get(name, {}))
         elif name in given:
             values[name] = given[name]
-    return inspect.BoundArguments(signature, values)
+    arguments = inspect.BoundArguments(signature, values)
+    arguments.apply_defaults()
+    return arguments
 
 
 def hint(name: str, known: Iterable[str], otherwise: str) -> str:
