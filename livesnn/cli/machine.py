@@ -33,7 +33,7 @@ from livesnn.cli.parser import Flag, UsageError
 from livesnn.console import json_line, one_line, say, write, write_json
 from livesnn.errors import LivesnnError
 from livesnn.json_text import decode_json
-from livesnn.paper import TableOrFigure, shown
+from livesnn.paper.experiments import TableOrFigure, run_cells, shown
 from livesnn.paths import log_file
 from livesnn.subprocesses import keep_freed_memory, last_line
 from livesnn.threads import Worker, usable_processors
@@ -425,10 +425,9 @@ def tables(
         return 0
     if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
         raise LivesnnError(f"--seeds can't be {seeds}: give 1 to {MOST_SEEDS:,}")
-    from livesnn import paper
     from livesnn.paper.results import Folders
 
     keep_freed_memory()
-    for record in paper.run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
+    for record in run_cells(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
         write_json(record)
     return 0

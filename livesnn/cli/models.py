@@ -18,8 +18,9 @@ from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
 from livesnn.files import expanded, replace_file
 from livesnn.subprocesses import keep_freed_memory
-from livesnn.train.datasets import ONE_SESSION, SplitName
-from livesnn.train.datasets import Name as DataSetName
+from livesnn.train.datasets.names import Name as DataSetName
+from livesnn.train.datasets.names import SplitName
+from livesnn.train.datasets.split import ONE_SESSION
 
 if TYPE_CHECKING:
     from livesnn.train.trainer import Trained
@@ -93,8 +94,8 @@ def train(**given: Any) -> int:
 
 def training_parser(line: Sequence[str] = ()) -> Parser:
     """Return the parser of a training; its page has the defaults of a command line's recipe, network and data set."""
-    from livesnn.train.configuration import NETWORKS, Configuration
-    from livesnn.train.resolve import RECIPES, Flags, recipe
+    from livesnn.train.configuration import NETWORKS, RECIPES, Configuration, recipe
+    from livesnn.train.resolve import Flags
 
     values = dict(itertools.pairwise(line))
     known = {"recipe": RECIPES, "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
@@ -189,7 +190,7 @@ def evaluate(
     """
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import load_model, model_folder
-    from livesnn.train.datasets import data_set, uncut_streams
+    from livesnn.train.datasets.registry import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.evaluate import explain
     from livesnn.train.evaluate_stream import describe_stream, evaluate_stream
@@ -258,11 +259,11 @@ def _compare(
     json: bool,
 ) -> int:
     from livesnn.infer.model import load_model
-    from livesnn.train.datasets import data_set
-    from livesnn.train.evaluate import compare, describe_comparison
+    from livesnn.train.compare import compare, describe_comparison
+    from livesnn.train.datasets.registry import data_set
 
     if picture is not None:
-        from livesnn.train.model_folder import draw_comparison
+        from livesnn.train.figures import draw_comparison
 
         if picture.suffix not in (".png", ".svg") or picture.exists() or not picture.parent.is_dir():
             raise DataError(f"--picture {picture}: give a new .png or .svg file in a folder that is there")
@@ -307,7 +308,7 @@ def data(
     json
         Print JSON.
     """
-    from livesnn.train.datasets import data_set, download
+    from livesnn.train.datasets.registry import data_set, download
 
     if action == "get":
         file = download(dataset, data)

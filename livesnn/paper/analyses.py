@@ -29,14 +29,18 @@ from livesnn.paper.table_cells import ROWS, Cell
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
-from livesnn.train.datasets import Name, data_set
+from livesnn.train.configuration import RECIPES
 from livesnn.train.datasets.clips import Clips, clip_random
-from livesnn.train.datasets.sequences import classes_of
+from livesnn.train.datasets.mnist_frames import classes_of
+from livesnn.train.datasets.names import Name
+from livesnn.train.datasets.registry import data_set
 from livesnn.train.evaluate import evaluate
+from livesnn.train.figures import blank_figure
 from livesnn.train.hybrid_method import HybridModule, measure_switch
-from livesnn.train.model_folder import blank_figure, markdown_table
-from livesnn.train.network import Network, build, measure_norms
-from livesnn.train.resolve import RECIPES, resolve
+from livesnn.train.model_folder import markdown_table
+from livesnn.train.network import Network, build
+from livesnn.train.norms import measure_norms
+from livesnn.train.resolve import resolve
 from livesnn.train.run_folder import BEST, load_checkpoint, load_weights_of_run
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"  # Data set of Figures 1 and 2

@@ -29,7 +29,8 @@ from livesnn.paper.table_cells import (
     cells,
 )
 from livesnn.train.configuration import RecipeName
-from livesnn.train.model_folder import blank_figure, markdown_table, shade_confusion
+from livesnn.train.figures import blank_figure, shade_confusion
+from livesnn.train.model_folder import markdown_table
 
 BELOW, OTHER, EMPTY = "†", "‡", "–"
 

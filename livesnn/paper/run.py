@@ -35,7 +35,8 @@ from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
 from livesnn.train.configuration import Configuration
-from livesnn.train.datasets import Parts, data_set
+from livesnn.train.datasets.clips import Parts
+from livesnn.train.datasets.registry import data_set
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.network import Network, build
 from livesnn.train.run_folder import LAST, epochs_done, logged

@@ -15,9 +15,10 @@ from livesnn.train.configuration import (
     NetworkName,
     RecipeName,
     as_flags,
+    recipe,
 )
-from livesnn.train.datasets import VIDEOS, Name, SplitName
-from livesnn.train.resolve import recipe, resolve
+from livesnn.train.datasets.names import VIDEOS, Name, SplitName
+from livesnn.train.resolve import resolve
 
 
 class Method(NamedTuple):

@@ -1,7 +1,7 @@
 """Handwritten digits drawn stroke by stroke, their simulated recordings, and a live source of digits that turn.
 
 They stand in for MNIST, which may not be shipped: the digits in recordings/ are made of them. The sequences that a
-network is trained on are made of MNIST's digits, in train/datasets/sequences.py.
+network is trained on are made of MNIST's digits, in train/datasets/mnist_frames.py.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class TurningDigits(FrameSource):
 def turned(image: Bytes, degrees: float) -> Bytes:
     """Return a picture uint8 [H, W] turned clockwise about its middle, bilinear, zero outside.
 
-    `train.datasets.sequences` does the same with torch.
+    `train.datasets.mnist_frames` does the same with torch.
     """
     height, width = image.shape
     across, down = np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from livesnn.train.configuration import NO_AUGMENTATION, Augmentation, Configuration
-from livesnn.train.datasets import Parts, Samples
+from livesnn.train.datasets.clips import Parts, Samples
 
 AT_ONCE = 50
 """Clips that run at once without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB)."""

@@ -1,4 +1,4 @@
-"""A training's configuration: its flags, their ranges, and which network takes which of them."""
+"""A training's configuration: its flags, their defaults and ranges, and which network takes which of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from llvmlite import binding
@@ -16,7 +16,9 @@ from llvmlite import binding
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule
 from livesnn.console import sayable
 from livesnn.errors import TrainError
-from livesnn.train.datasets import EVENTS, SPLIT, VIDEOS, DataRequest, Name, OnlyFor, Range, data_set, mirrored_labels
+from livesnn.train.datasets.names import EVENTS, SPLIT, VIDEOS, Name
+from livesnn.train.datasets.registry import data_set, mirrored_labels
+from livesnn.train.datasets.request import DataRequest, OnlyFor, Range
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]
@@ -105,8 +107,8 @@ NO_AUGMENTATION = Augmentation(0, 0, 0, 0, 0)
 class Configuration(DataRequest):
     """Everything that decides a training. Its fields are the flags of `livesnn train`, its JSON is config.json.
 
-    The defaults are those of the best recipe for STS-ResNet; `livesnn.train.resolve` makes a whole configuration
-    from the flags that are given. What the data set must know is in `DataRequest`.
+    The defaults here are those of the best recipe for STS-ResNet; `recipe` has those of all others, and
+    `usual_analog_epochs` one that depends on other flags. What the data set must know is in `DataRequest`.
     """
 
     dataset: Name = "nmnist"
@@ -364,6 +366,62 @@ class Configuration(DataRequest):
             sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
         )
+
+
+Given = Mapping[str, Any]
+"""Fields of `Configuration` that somebody gave, by name; what isn't in it was left out."""
+
+RECIPES = get_args(RecipeName)
+
+_PAPER: Given = {
+    "epochs": 100,
+    "batch": 100,
+    "learning_rate": 1e-3,
+    "optimizer": "adam",
+    "loss": "mse",
+    "readout": "spikes",
+    "reset": False,
+    "surrogate_width": 1 / 6,
+    "norm": False,
+    "analog_ceiling": inf,
+    "dropout": 0.2,
+    "rate_weight": 0.0,
+    "gradient_clip": 0.0,
+    "precision": "32-true",
+    "burn_in": 0,
+    "augmentation": NO_AUGMENTATION,
+    "weight_bits": 32,
+}
+_CIFAR10_DVS: Given = {"optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8}
+_PAPER_FOR: dict[str, Given] = {
+    "conv_snn": {"batch": 20, "learning_rate": 5e-4, "dropout": 0.0},
+    "conv_lstm": {"loss": "bce", "dropout": 0.0},
+    "cnn": {"dropout": 0.0},
+    "cnn_lstm": {"dropout": 0.0},
+    "c3d": {"dropout": 0.0},
+    "cifar10-dvs": _CIFAR10_DVS,
+    "cifar10-dvs-sim": _CIFAR10_DVS,
+}
+"""Where the paper (Section 5.3) has other values for a network or a data set."""
+
+
+def recipe(name: RecipeName, network: NetworkName, dataset: Name) -> Configuration:
+    """Return the recipe for a network and a data set: the values of flags that are left out."""
+    values: dict[str, Any] = {
+        "recipe": name, "network": network, "dataset": dataset, "width": NETWORKS[network].width,
+    }  # fmt: skip
+    if name == "paper":
+        values |= {**_PAPER, **_PAPER_FOR.get(network, {}), **_PAPER_FOR.get(dataset, {})}
+    elif network == "conv_snn":
+        values |= {"reset": False, "dropout": 0.0}  # the paper's architecture, whatever the recipe
+    return Configuration(**values)
+
+
+def usual_analog_epochs(recipe: RecipeName, epochs: int, *, from_model: bool) -> int:
+    """Return the default of --analog-epochs. A model that already spikes has no use for epochs without."""
+    if from_model:
+        return 0
+    return epochs // 2 if recipe == "paper" else min(3, epochs // 2)
 
 
 def flag(name: str) -> str:

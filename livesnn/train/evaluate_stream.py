@@ -19,7 +19,7 @@ from livesnn.infer.decide import OTHER, Decider
 from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import Segment
-from livesnn.train.datasets import UncutStream
+from livesnn.train.datasets.clips import UncutStream
 
 MINUTE_US = 60_000_000
 OBSERVED_MS = (100, 200, 300, 400, 500, 750, 1000, 1500, 2000)

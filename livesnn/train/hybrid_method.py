@@ -21,9 +21,10 @@ from livesnn.snn.network import SpikingNetwork, State, eval_mode
 from livesnn.snn.sts_resnet import STSResNet
 from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
-from livesnn.train.datasets import Parts
-from livesnn.train.datasets.clips import IGNORED, clip_random
-from livesnn.train.network import Network, Teacher, only
+from livesnn.train.datasets.clips import IGNORED, Parts, clip_random
+from livesnn.train.network import Network
+from livesnn.train.norms import only
+from livesnn.train.teacher import Teacher
 
 SWITCH_FILE = "switch.json"
 

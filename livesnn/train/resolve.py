@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,53 +20,19 @@ from livesnn.train.configuration import (
     NETWORKS,
     NO_AUGMENTATION,
     Configuration,
+    Given,
     LoggerName,
-    NetworkName,
-    RecipeName,
     as_flags,
     fast_precision,
     flag,
+    recipe,
+    usual_analog_epochs,
 )
-from livesnn.train.datasets import Name, data_set
+from livesnn.train.datasets.registry import data_set
 from livesnn.weights import WEIGHTS, Weights, load_weights
 
-Given = Mapping[str, Any]
-"""Fields of `Configuration` that somebody gave, by name; what isn't in it was left out."""
-
-RECIPES = get_args(RecipeName)
 MOST_COUNTED = 15  # Side of the largest pool whose spikes fit into the 8 bits that --freeze keeps of it
 CONFIG_FILE = "config.json"
-
-_PAPER: Given = {
-    "epochs": 100,
-    "batch": 100,
-    "learning_rate": 1e-3,
-    "optimizer": "adam",
-    "loss": "mse",
-    "readout": "spikes",
-    "reset": False,
-    "surrogate_width": 1 / 6,
-    "norm": False,
-    "analog_ceiling": inf,
-    "dropout": 0.2,
-    "rate_weight": 0.0,
-    "gradient_clip": 0.0,
-    "precision": "32-true",
-    "burn_in": 0,
-    "augmentation": NO_AUGMENTATION,
-    "weight_bits": 32,
-}
-_CIFAR10_DVS: Given = {"optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8}
-_PAPER_FOR: dict[str, Given] = {
-    "conv_snn": {"batch": 20, "learning_rate": 5e-4, "dropout": 0.0},
-    "conv_lstm": {"loss": "bce", "dropout": 0.0},
-    "cnn": {"dropout": 0.0},
-    "cnn_lstm": {"dropout": 0.0},
-    "c3d": {"dropout": 0.0},
-    "cifar10-dvs": _CIFAR10_DVS,
-    "cifar10-dvs-sim": _CIFAR10_DVS,
-}
-"""Where the paper (Section 5.3) has other values for a network or a data set."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +68,8 @@ def resolve(given: Given, *, start: ModelCard | None = None, begun: Configuratio
         raise TrainError(f"--network {values['network']} starts from scratch: leave --init out")
     if begun is None:
         values |= taken_from(start, given) if start else {}
-        half = values["epochs"] // 2 if values["recipe"] == "paper" else min(3, values["epochs"] // 2)
-        # A model that has spikes from the beginning has no use for epochs without.
-        values["analog_epochs"] = given.get("analog_epochs", 0 if values["init"] else half)
+        usual_epochs = usual_analog_epochs(values["recipe"], values["epochs"], from_model=bool(values["init"]))
+        values["analog_epochs"] = given.get("analog_epochs", usual_epochs)
         values["protocol"] = values["protocol"] or source.PROTOCOLS[0]
     if values["freeze"]:
         if useless := [name for name in ("augmentation", "analog_epochs") if given.get(name)]:
@@ -123,18 +88,6 @@ def resolve(given: Given, *, start: ModelCard | None = None, begun: Configuratio
     for fault in _faults(config):
         raise TrainError(fault)
     return replace(config, precision=fast_precision()) if config.precision == "auto" else config
-
-
-def recipe(name: RecipeName, network: NetworkName, dataset: Name) -> Configuration:
-    """Return the recipe for a network and a data set: the values of flags that are left out."""
-    values: dict[str, Any] = {
-        "recipe": name, "network": network, "dataset": dataset, "width": NETWORKS[network].width,
-    }  # fmt: skip
-    if name == "paper":
-        values |= {**_PAPER, **_PAPER_FOR.get(network, {}), **_PAPER_FOR.get(dataset, {})}
-    elif network == "conv_snn":
-        values |= {"reset": False, "dropout": 0.0}  # the paper's architecture, whatever the recipe
-    return Configuration(**values)
 
 
 def _recipe_of(given: Given, begun: Configuration | None = None) -> Configuration:

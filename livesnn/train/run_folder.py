@@ -21,8 +21,7 @@ from livesnn.errors import TrainError, reason_of
 from livesnn.files import replacing
 from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import Configuration, as_flags
-from livesnn.train.datasets import Parts, Samples
-from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.clips import Clips, Parts, Samples
 from livesnn.train.resolve import CONFIG_FILE, as_record, read_record
 
 LAST, BEST, LOCK, CLIPS_FILE = "last.ckpt", "best.ckpt", "lock", "clips.blake2b"

@@ -35,8 +35,9 @@ from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
 from livesnn.teach.learn import teach
 from livesnn.teach.lesson import Take, clips_of
+from livesnn.train.compare import score_interval
 from livesnn.train.datasets.clips import Clips, Frames
-from livesnn.train.evaluate import evaluate, score_interval
+from livesnn.train.evaluate import evaluate
 from livesnn.video import emulate
 from tests.fake_source import joined
 from tests.webcam_pictures import gesture_pictures

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from livesnn.paper import TableOrFigure, shown
+from livesnn.paper.experiments import TableOrFigure, shown
 
 FOLDER = Path(__file__).parents[2] / "models" / "results" / "tables"
 

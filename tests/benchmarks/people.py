@@ -24,14 +24,15 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.decide import Decider, FloatArray
-from livesnn.infer.model import Model, State, load_model
+from livesnn.infer.decide import Decider
+from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
 from livesnn.sources import open_events
 from livesnn.train.datasets import utd_mhad
-from livesnn.train.datasets.clips import Frames, cached, in_processes
-from livesnn.train.datasets.folder import label_of
+from livesnn.train.datasets.cache import cached, in_processes
+from livesnn.train.datasets.clips import Frames
+from livesnn.train.datasets.recordings import label_of
 
 OTHER = GESTURES[-1]
 NAMED = frozenset(GESTURES) - {OTHER}
@@ -206,7 +207,6 @@ def bench_people(
     *,
     denoise: bool = False,
     decider: Decider = Decider(),  # noqa: B008 (frozen)
-    rates: Path | None = None,
 ) -> dict[str, object]:
     """Decide on every clip of `ROWS` in a folder, each from zero state, at every frame once its window is full.
 
@@ -220,16 +220,12 @@ def bench_people(
     another, that end with one of them decided. ``left_out`` has clips shorter than a window and those that can't be
     read, and ``absent`` the rows for which the folder has nothing, or nothing else.
 
-    ``rates`` gets what the model gives for each frame, see `_write_rates`.
-
     Raises
     ------
     DataError
-        There is nothing in the folder or nothing in it can be used, ``rates`` can't be written, or the model has
-        other classes or frames of a fixed number of events.
+        There is nothing in the folder, nothing in it can be used, or the model has other classes or frames of a fixed
+        number of events.
     """
-    if rates is not None and not rates.parent.is_dir():
-        raise DataError(f"{rates}: there is no folder {rates.parent}: make it first")
     loaded = load_model(model)
     card = loaded.card
     if not NAMED & {*card.classes} or card.input.kind != "events" or card.input.slice.delta_t_us is None:
@@ -240,10 +236,8 @@ def bench_people(
     streams = [clip.stream for clips in rows.values() for clip in clips]
     fill = partial(_fill_cache, spec=card.input, denoise=denoise)
     in_processes(fill, [*dict.fromkeys(streams)], "making frames of people")
-    listening = Listening(loaded)
     measured: dict[str, object] = {}
     left_out: list[str] = []
-    heard: list[_Heard] = []
     for name, clips in rows.items():
         if not clips:
             continue
@@ -255,16 +249,12 @@ def bench_people(
             except LivesnnError as error:
                 left_out.append(f"{clip.name}: {error}")
                 continue
-            listening.outputs.clear()
-            played.append(_play(clip, frames, listening, decider))
-            heard.append(_Heard(name, clip, frames, np.array(listening.outputs)))
+            played.append(_play(clip, frames, loaded, decider))
         left_out += [f"{each.clip.name}: shorter than a window" for each in played if not each.decisions]
         if usable := [each for each in played if each.decisions]:
             measured[name] = row(usable, card)
     if not measured:
         raise DataError(f"{data}: nothing in it can be used, first {left_out[0]}")
-    if rates is not None:
-        _write_rates(rates, heard, card)
     absent = [name for name in rows if name not in measured]
     return {**measured, "left_out": left_out, "absent": absent}
 
@@ -331,56 +321,6 @@ def _named(played: Sequence[Played], frame_min: float) -> dict[str, object]:
     }
 
 
-class Listening:
-    """A model that keeps the outputs of its steps."""
-
-    def __init__(self, model: Model) -> None:
-        self.card, self.engine, self.initial_state = model.card, model.engine, model.initial_state
-        self.outputs: list[FloatArray] = []
-        self._step = model.step
-
-    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        output, state = self._step(frame, state)
-        self.outputs.append(output)
-        return output, state
-
-
-class _Heard(NamedTuple):
-    row: str
-    clip: Clip
-    frames: list[Frame]
-    outputs: FloatArray
-
-
-def _write_rates(path: Path, heard: Sequence[_Heard], card: ModelCard) -> None:
-    """Write what the model gives for each frame, so that rules of decision can be tried without running it.
-
-    Of each clip: ``row``, ``name``, ``label`` ("" is none), ``group``, ``part`` of it that counts in its middle, and
-    ``first``, the number of its first frame in the arrays that follow (and the number of all frames at their end).
-    Of each frame: ``outputs`` float32 [frames, classes], whose mean over ``window`` frames are the rates that a
-    `Decider` takes; ``t`` in µs; ``n_events``; ``start``, whether the state was reset. Also ``classes``,
-    ``temperature`` and ``readout``.
-    """
-    frames = [frame for each in heard for frame in each.frames]
-    arrays = {
-        "row": [each.row for each in heard],
-        "name": [each.clip.name for each in heard],
-        "label": [each.clip.label or "" for each in heard],
-        "group": [each.clip.group for each in heard],
-        "part": [each.clip.part for each in heard],
-        "first": np.cumsum([0, *(len(each.frames) for each in heard)]),
-        "outputs": np.concatenate([each.outputs for each in heard if len(each.frames)]),
-        "t": [frame.t for frame in frames],
-        "n_events": [frame.n_events for frame in frames],
-        "start": [frame.start for frame in frames],
-        "classes": card.classes,
-        "window": card.input.window,
-        "temperature": card.temperature,
-        "readout": card.readout,
-    }
-    np.savez_compressed(path, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
-
-
 def main(
     data: Path = Path("data"),
     model: str = "gestures",
@@ -389,7 +329,6 @@ def main(
     keep: float | None = None,
     smoothing: float | None = None,
     leak: float | None = None,
-    rates: Path | None = None,
 ) -> None:
     """Measure decisions on real people, and how often a gesture is named where there is none; print JSON.
 
@@ -410,12 +349,10 @@ def main(
         Share of the previous frame's probabilities in this frame's. Default: 0.
     leak
         How much less a frame of the window counts than the next one. Default: 0.22.
-    rates
-        File NAME.npz that gets the model's output for each frame.
     """
     given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing, "leak": leak}
     decider = Decider().merge({name: value for name, value in given.items() if value is not None})
-    figures = bench_people(data, model, denoise=denoise, decider=decider, rates=rates)
+    figures = bench_people(data, model, denoise=denoise, decider=decider)
     write_json({"machine": machine(), "people": figures})
 
 

@@ -28,7 +28,8 @@ from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene, 
 from livesnn.simulate.motions import IDLE
 from livesnn.simulate.scene import FRAME_US, LAMP_SHARE, Film, shapes_of
 from livesnn.teach.model import EMBEDDING
-from livesnn.train.datasets.clips import Frames, cached, in_processes
+from livesnn.train.datasets.cache import cached, in_processes
+from livesnn.train.datasets.clips import Frames
 
 FRAMES, PEOPLE, VIEWS = 160, 4, 4
 """Frames of a stream, people who perform a movement, and views of each: as it is, mirrored, backwards, and both."""

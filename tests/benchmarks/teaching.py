@@ -30,7 +30,8 @@ from livesnn.infer.model import load_model, model_folder, pooled_spikes
 from livesnn.infer.spike_engine import EPSILON, Dense
 from livesnn.teach.learn import teach
 from livesnn.train.datasets import utd_mhad
-from livesnn.train.datasets.clips import Frames, cached, in_processes
+from livesnn.train.datasets.cache import cached, in_processes
+from livesnn.train.datasets.clips import Frames
 from livesnn.weights import WEIGHTS, Weights, load_weights
 
 REPEATED_S = 8.0  # Each take is repeated to this length, for lessons and for tests

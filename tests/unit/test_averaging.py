@@ -14,8 +14,9 @@ import torch
 from livesnn.errors import StoppedError, TrainError
 from livesnn.train import trainer
 from livesnn.train.configuration import Configuration
-from livesnn.train.datasets import data_set
-from livesnn.train.network import LastEpochs, build, load_final, mean_of
+from livesnn.train.datasets.registry import data_set
+from livesnn.train.final_weights import LastEpochs, load_final, mean_of
+from livesnn.train.network import build
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import epoch_file, load_checkpoint
 from livesnn.train.trainer import Trained, train

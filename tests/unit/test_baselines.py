@@ -13,12 +13,11 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.snn.network import channels_last
 from livesnn.train.baselines import BASELINES, Baseline, measure_baseline
-from livesnn.train.configuration import NETWORKS, Configuration, NetworkName
-from livesnn.train.datasets import data_set
+from livesnn.train.configuration import NETWORKS, RECIPES, Configuration, NetworkName, recipe
 from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.registry import data_set
 from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import build
-from livesnn.train.resolve import RECIPES, recipe
 from livesnn.train.trainer import train
 from tests import trees
 from tests.trees import configured

@@ -19,9 +19,8 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
-from livesnn.simulate.gestures import clip_frames, gesture_clip, practice_frames
-from livesnn.train.datasets import gestures_sim
-from tests.benchmarks import leave_out, movement_likeness, step_peers
+from livesnn.simulate.gestures import gesture_clip
+from tests.benchmarks import movement_likeness, step_peers
 from tests.benchmarks.density import SIZES, bench_density, limit
 from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
 from tests.benchmarks.random_network import SETTLING, card_of, write_levelled
@@ -210,29 +209,6 @@ def test_the_period_size_and_place_of_a_movement_are_measured() -> None:
 def test_simulated_arms_stay_within_reach() -> None:
     arms = movement_likeness.simulated_arms("right_hand_wave", 5)
     assert max(float(np.linalg.norm(arm.wrist, axis=1).max()) for arm in arms) < 1.01
-
-
-# --- leave_out ---
-
-SPEC = replace(gestures_sim.INPUT, window=4)
-CHANGING = ("texture", "light", "framing", "sensor", "noise", "trunk", "tempo")
-
-
-@pytest.mark.parametrize("part", ["nothing", *CHANGING])
-def test_a_part_that_is_left_out_is_left_out_of_training_only(part: str) -> None:
-    clip, (frames, performed) = (
-        clip_frames("arm_roll", 3, SPEC, "validation"),
-        practice_frames(3, SPEC, 20),
-    )
-    with leave_out.left_out(part):
-        without, the_same = gestures_sim.practice_frames(3, SPEC, 20)  # type: ignore[attr-defined]
-        assert np.array_equal(gestures_sim.clip_frames("arm_roll", 3, SPEC, "validation"), clip)  # type: ignore[attr-defined]
-    assert np.array_equal(without, frames) == (part == "nothing")
-    assert the_same == performed or part in ("tempo", "noise")
-
-
-def test_every_part_is_tried() -> None:
-    assert set(leave_out.PARTS) == {"nothing", *CHANGING}
 
 
 # --- format_peers ---

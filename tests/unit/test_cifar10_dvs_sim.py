@@ -15,8 +15,8 @@ from livesnn.errors import DataError
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, LOOP_US, loop_recording
-from livesnn.train.datasets import data_set
 from livesnn.train.datasets.cifar10_dvs_sim import INPUT, check, load_cifar10, recorded
+from livesnn.train.datasets.registry import data_set
 from livesnn.train.resolve import resolve
 from tests import trees
 from tests.trees import configured

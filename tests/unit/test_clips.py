@@ -11,7 +11,9 @@ import pytest
 
 from livesnn.card import Split
 from livesnn.errors import DataError
-from livesnn.train.datasets.clips import Clips, OnDisk, Stack, cache_file, cached, validation_groups
+from livesnn.train.datasets.cache import cache_file, cached
+from livesnn.train.datasets.clips import Clips, OnDisk, Stack
+from livesnn.train.datasets.split import draw_split, split_by_group, validation_groups
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:
@@ -45,7 +47,7 @@ def test_a_group_is_never_on_both_sides(seed: int) -> None:
     clips = Clips(
         np.zeros((300, 1, 1, 1, 1), np.uint8), labels, tuple(map(str, range(300))), (), groups=tuple(people)
     )
-    train, validation = clips.split_by_group(Split(0.2, seed))
+    train, validation = split_by_group(clips, Split(0.2, seed))
     assert sorted([*train.names, *validation.names]) == sorted(clips.names)
     assert not {*train.groups} & {*validation.groups}
     assert len({*validation.groups}) == 2
@@ -55,11 +57,11 @@ def test_what_was_kept_stays_kept_when_recordings_come_and_go() -> None:
     clips = Clips(
         np.zeros((5, 1, 1, 1, 1), np.uint8), np.zeros(5, np.int64), tuple("vwxyz"), (), groups=tuple("abcde")
     )
-    split = clips.draw(Split(0.3, 1))
+    split = draw_split(clips, Split(0.3, 1))
     assert len(split.groups) == 2
     fewer = clips.subset(np.array([i for i in range(5) if clips.groups[i] != split.groups[0]]))
-    assert fewer.split_by_group(split)[1].groups == split.groups[1:]
-    assert clips.draw(split) == split
+    assert split_by_group(fewer, split)[1].groups == split.groups[1:]
+    assert draw_split(clips, split) == split
 
 
 def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
@@ -73,15 +75,15 @@ def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
 def test_where_no_class_has_two_groups_the_last_clips_of_each_are_kept(groups: list[str]) -> None:
     labels = np.array([0] * 6 + [1] * 4)
     clips = Clips(np.zeros((10, 1, 1, 1, 1), np.uint8), labels, tuple("0123456789"), (), groups=tuple(groups))
-    split = clips.draw(Split(0.3, 1))
-    train, validation = clips.split_by_group(split)
+    split = draw_split(clips, Split(0.3, 1))
+    train, validation = split_by_group(clips, split)
     assert validation.names == ("4", "5", "9")
     assert train.names == ("0", "1", "2", "3", "6", "7", "8")
     assert split.clips == validation.names
     fewer = clips.subset(np.array([0, 1, 2, 3, 4, 6, 7, 9]))
-    assert fewer.split_by_group(split)[1].names == ("4", "9")
+    assert split_by_group(fewer, split)[1].names == ("4", "9")
     alone = clips.subset(np.array([0, 6]))
-    assert len(alone.split_by_group(Split(0.3, 1))[1]) == 0
+    assert len(split_by_group(alone, Split(0.3, 1))[1]) == 0
 
 
 def test_each_class_keeps_a_group_to_train_on_or_its_last_clips_are_kept() -> None:
@@ -90,10 +92,10 @@ def test_each_class_keeps_a_group_to_train_on_or_its_last_clips_are_kept() -> No
     names = tuple("01234567")
     clips = Clips(np.zeros((8, 1, 1, 1, 1), np.uint8), labels, names, (), groups=tuple(groups))
     for seed in range(5):
-        split = clips.draw(Split(0.3, seed))
+        split = draw_split(clips, Split(0.3, seed))
         assert split.groups in (("s1",), ("s2",))
         assert split.clips == ("7",)
-        train, validation = clips.split_by_group(split)
+        train, validation = split_by_group(clips, split)
         assert {*train.labels.tolist()} == {*validation.labels.tolist()} == {0, 1}
 
 
@@ -107,7 +109,7 @@ def test_what_was_kept_and_is_not_there_is_said() -> None:
     clips = Clips(
         np.zeros((4, 1, 1, 1, 1), np.uint8), np.array([0, 0, 1, 1]), tuple("abcd"), (), groups=tuple("ssss")
     )
-    _, validation = clips.split_by_group(Split(clips=("b", "gone")))
+    _, validation = split_by_group(clips, Split(clips=("b", "gone")))
     assert validation.names == ("b",)
     assert validation.skipped == ("gone: it was kept for validation, but is missing",)
 
@@ -144,11 +146,11 @@ def session_clips(*sessions: tuple[str, tuple[int, ...]]) -> Clips:
 @pytest.mark.parametrize("seed", range(5))
 def test_what_a_model_was_trained_on_is_not_kept_when_it_is_trained_on(seed: int) -> None:
     monday = [(f"monday{n}", (0, 1)) for n in range(3)]
-    split = session_clips(*monday).draw(Split(0.3, 0))
+    split = draw_split(session_clips(*monday), Split(0.3, 0))
     tuesday = session_clips(*monday, *[(f"tuesday{n}", (0, 1, 2)) for n in range(3)])
-    drawn = tuesday.draw(replace(split, seed=seed), ("nod", "shake"))
+    drawn = draw_split(tuesday, replace(split, seed=seed), ("nod", "shake"))
     assert drawn.groups == split.groups
     assert drawn.clips == tuple(f"tuesday{n}/2/1" for n in range(3))  # a class that it doesn't know
     alone = session_clips(*monday, *[(f"wave{n}", (2,)) for n in range(3)])
-    (kept,) = {*alone.draw(replace(split, seed=seed), ("nod", "shake")).groups} - {*split.groups}
+    (kept,) = {*draw_split(alone, replace(split, seed=seed), ("nod", "shake")).groups} - {*split.groups}
     assert kept.startswith("wave")

@@ -12,10 +12,10 @@ from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import State
+from livesnn.train.compare import compare, describe_comparison, mcnemar, score_interval
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.evaluate import compare, describe_comparison, mcnemar, score_interval
-from livesnn.train.model_folder import draw_comparison
+from livesnn.train.figures import draw_comparison
 
 CLASSES = ("nod", "shake")
 SPEC = Configuration(dataset="folder").input

@@ -21,12 +21,14 @@ from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
 from livesnn.train.configuration import Augmentation, Configuration
-from livesnn.train.datasets import Name, Parts, check_parts, data_set, folder, mirrored_labels, recorded
+from livesnn.train.datasets import folder, recorded
 from livesnn.train.datasets.cifar10_dvs import CLASSES
-from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.clips import Clips, Parts, check_parts
 from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.datasets.names import Name
 from livesnn.train.datasets.nmnist import FIRST_UNSEEN, simulated_digits
 from livesnn.train.datasets.recorded import Recording, load_recordings, read_windows, windows_of
+from livesnn.train.datasets.registry import data_set, mirrored_labels
 from tests import trees
 from tests.trees import configured
 

@@ -12,8 +12,9 @@ from typing import get_args
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.train.datasets import Name, download
 from livesnn.train.datasets.mnist import download_mnist
+from livesnn.train.datasets.names import Name
+from livesnn.train.datasets.registry import download
 from tests import trees
 
 CONTENT = b"what the server has" * 1000

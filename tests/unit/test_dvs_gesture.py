@@ -15,7 +15,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import State
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.configuration import Configuration
-from livesnn.train.datasets import data_set, uncut_streams
+from livesnn.train.datasets.registry import data_set, uncut_streams
 from livesnn.train.evaluate_stream import evaluate_stream
 from tests import trees
 from tests.aedat3_writer import RESET, header, polarity, special

@@ -15,8 +15,9 @@ from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
-from livesnn.train.datasets import UncutStream, uncut_streams
+from livesnn.train.datasets.clips import UncutStream
 from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.datasets.registry import uncut_streams
 from livesnn.train.evaluate_stream import StreamEvaluation, describe_stream, evaluate_stream
 from tests import trees
 

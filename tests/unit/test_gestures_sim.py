@@ -21,8 +21,8 @@ from livesnn.simulate.sources import SimulatedPerson
 from livesnn.snn import build_network
 from livesnn.train.batches import Batch
 from livesnn.train.configuration import Configuration
-from livesnn.train.datasets import Parts, UncutStream, gestures_sim, uncut_streams
-from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Clips
+from livesnn.train.datasets import gestures_sim
+from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Clips, Parts, UncutStream
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     KINDS,
@@ -32,6 +32,7 @@ from livesnn.train.datasets.gestures_sim import (
     load_gestures,
     load_streams,
 )
+from livesnn.train.datasets.registry import uncut_streams
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import build, with_classes

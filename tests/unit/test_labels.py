@@ -26,7 +26,7 @@ from livesnn.events.labels import (
 )
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.recording import describe
-from livesnn.train.datasets import data_set
+from livesnn.train.datasets.registry import data_set
 from livesnn.untrusted import ENTRIES
 from tests.trees import SENSOR, configured, some_events
 

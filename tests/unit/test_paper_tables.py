@@ -22,7 +22,6 @@ from livesnn.cli.models import given_flags
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
-from livesnn.paper import FigureName, run_all, shown
 from livesnn.paper.analyses import (
     FOLLOWING,
     Ablation,
@@ -33,6 +32,7 @@ from livesnn.paper.analyses import (
     analyse,
     shuffled,
 )
+from livesnn.paper.experiments import FigureName, run_cells, shown
 from livesnn.paper.page import page
 from livesnn.paper.results import (
     Folders,
@@ -57,10 +57,12 @@ from livesnn.paper.table_cells import (
     TableName,
     cells,
 )
+from livesnn.train.configuration import RECIPES
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.datasets.sequences import classes_of
-from livesnn.train.network import build, measure_norms
-from livesnn.train.resolve import RECIPES, resolve
+from livesnn.train.datasets.mnist_frames import classes_of
+from livesnn.train.network import build
+from livesnn.train.norms import measure_norms
+from livesnn.train.resolve import resolve
 from livesnn.train.run_folder import BEST, LAST
 from tests import trees
 from tests.benchmarks import paper_page
@@ -252,7 +254,7 @@ def test_cells_without_data_are_left_and_counted(tmp_path: Path) -> None:
     folders = Folders(tmp_path / "none", tmp_path / "runs", tmp_path / "out")
     write_record(folders.out, a_record(CONV_SNN, 0.9))
     named = ("cnn:seq1", "conv_snn:seq1", "cnn:seq2")
-    lines = run_all("table1", named, "cpu", "best", None, folders)
+    lines = run_cells("table1", named, "cpu", "best", None, folders)
     assert next(lines)["mean"] == 0.9
     with pytest.raises(DataError, match="2 of 3 cells were not run"):
         next(lines)
@@ -263,7 +265,7 @@ def test_nothing_is_trained_where_nothing_can_be_kept(tmp_path: Path) -> None:
     out.touch()
     for what in ("table1", "fig1", "fig2", "state"):
         with pytest.raises(DataError, match=r"can't be written: .*give another --out"):
-            next(run_all(what, (), "cpu", "best", None, Folders(tmp_path, tmp_path, out)))
+            next(run_cells(what, (), "cpu", "best", None, Folders(tmp_path, tmp_path, out)))
 
 
 def test_a_cells_file_under_the_name_of_another_is_not_shown_as_that(tmp_path: Path) -> None:

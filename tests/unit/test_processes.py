@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.train.datasets.clips import in_processes
+from livesnn.train.datasets.cache import in_processes
 from tests.waiting import eventually
 
 
@@ -33,7 +33,7 @@ def test_what_one_raises_ends_the_others() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing ends them elsewhere")
 def test_they_end_with_a_parent_that_is_killed() -> None:
-    code = "import time; from livesnn.train.datasets.clips import in_processes as i; i(time.sleep, [600] * 9, '')"
+    code = "import time; from livesnn.train.datasets.cache import in_processes as i; i(time.sleep, [600] * 9, '')"
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
         children = eventually(lambda: workers_of(parent.pid), 60)

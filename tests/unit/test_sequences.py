@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from livesnn.errors import DataError
-from livesnn.train.datasets import Name, SequenceName
 from livesnn.train.datasets.mnist import load_mnist
-from livesnn.train.datasets.sequences import classes_of, make_sequences, randoms_needed
+from livesnn.train.datasets.mnist_frames import classes_of, make_sequences, randoms_needed
+from livesnn.train.datasets.names import Name, SequenceName
 
 KINDS = get_args(SequenceName)
 DIRECTED = [kind for kind in KINDS if len(classes_of(kind)) == 20]

@@ -13,10 +13,9 @@ from livesnn.card import BY_TABLE, InputSpec, ModelCard, NetworkSpec, NeuronSpec
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of
-from livesnn.train.datasets import Parts
-from livesnn.train.datasets.clips import Clips
-from livesnn.train.network import say_validation, start_from, trained_before
+from livesnn.train.datasets.clips import Clips, Parts
 from livesnn.train.resolve import CONFIG_FILE, Start, as_record, configure, read_start, resolve
+from livesnn.train.start import say_validation, start_from, trained_before
 from livesnn.weights import save_weights
 from tests.trees import configured
 

@@ -14,9 +14,11 @@ import torch
 from livesnn.errors import TrainError
 from livesnn.train.batches import Batch
 from livesnn.train.configuration import Configuration, NetworkName
-from livesnn.train.datasets import Parts, data_set
+from livesnn.train.datasets.clips import Parts
+from livesnn.train.datasets.registry import data_set
 from livesnn.train.hybrid_method import HybridModule
-from livesnn.train.network import Teacher, build, read_teacher
+from livesnn.train.network import build
+from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.train.trainer import Trained, train
 from tests import trees
 from tests.trees import configured

@@ -23,15 +23,19 @@ from livesnn.snn import build_network
 from livesnn.snn.checkpoint import weights_of
 from livesnn.train import trainer
 from livesnn.train.batches import Batch, EpochBatches, augment, mirror
-from livesnn.train.configuration import NO_AUGMENTATION, Augmentation, Configuration
-from livesnn.train.datasets import Parts, data_set, gestures_sim
-from livesnn.train.datasets.clips import Clips, Stack, Streams, clip_random, stratified_split
+from livesnn.train.configuration import NO_AUGMENTATION, RECIPES, Augmentation, Configuration
+from livesnn.train.datasets import gestures_sim
+from livesnn.train.datasets.clips import Clips, Parts, Stack, Streams, clip_random
 from livesnn.train.datasets.nmnist import load_nmnist
+from livesnn.train.datasets.registry import data_set
+from livesnn.train.datasets.split import stratified_split
 from livesnn.train.evaluate import evaluate
+from livesnn.train.figures import draw_confusion
+from livesnn.train.frozen import freeze, spikes_of
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
-from livesnn.train.model_folder import draw_confusion, record_test, write_model_folder
-from livesnn.train.network import READ_OUT, build, freeze, spikes_of
-from livesnn.train.resolve import RECIPES, Start, configure, read_start, recorded_config, resolve
+from livesnn.train.model_folder import record_test, write_model_folder
+from livesnn.train.network import READ_OUT, build
+from livesnn.train.resolve import Start, configure, read_start, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, logged, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights, save_weights

@@ -55,7 +55,7 @@ def test_each_digit_turns_three_times_and_another_follows() -> None:
 @pytest.mark.parametrize("way", [0, 1])
 def test_a_turn_is_the_data_sets_own(way: int) -> None:
     torch = pytest.importorskip("torch")
-    from livesnn.train.datasets.sequences import make_sequences
+    from livesnn.train.datasets.mnist_frames import make_sequences
 
     digits = np.stack([draw_digit(digit, np.random.default_rng(digit)) for digit in range(10)])
     made = make_sequences("mnist-seq2", torch.from_numpy(digits), torch.full((10,), way), torch.zeros(10, 0)).numpy()

@@ -11,8 +11,8 @@ from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.simulate.gestures import gesture_clip
 from livesnn.simulate.motions import GESTURES
-from livesnn.train.datasets import data_set, uncut_streams
-from livesnn.train.datasets.folder import label_of
+from livesnn.train.datasets.recordings import label_of
+from livesnn.train.datasets.registry import data_set, uncut_streams
 from tests import trees
 
 CARD = ModelCard("gestures", GESTURES, data_set("recordings").INPUT)

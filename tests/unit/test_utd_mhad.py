@@ -15,7 +15,7 @@ from livesnn.infer.decide import Tally
 from livesnn.infer.model import load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
-from livesnn.train.datasets import data_set
+from livesnn.train.datasets.registry import data_set
 from livesnn.train.datasets.utd_mhad import (
     FRAME_US,
     LOOKS,

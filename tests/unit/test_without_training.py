@@ -76,10 +76,7 @@ def test_digits_are_checked_and_found(action: str, tmp_path: Path) -> None:
         (["train", "--dataset", "gestures-sim"], "torch"),
         (["tables", "table1", "--print"], "torch"),
         (["data", "get", "mnist-still", "--data", "nowhere"], "pooch"),
-        (
-            ["eval", "--model", "gestures", "--dataset", "gestures-sim", "--split", "test", "--to-card"],
-            "matplotlib",
-        ),
+        (["eval", "--model", "gestures", "--dataset", "gestures-sim", "--split", "test", "--to-card"], "torch"),
     ],
 )
 def test_what_needs_a_module_names_it_in_one_line(arguments: list[str], module: str) -> None:

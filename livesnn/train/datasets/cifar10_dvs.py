@@ -13,9 +13,12 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
-from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class
+from livesnn.train.datasets.clips import Clips, Index, Parts
+from livesnn.train.datasets.layout import Finding, absent, counted
+from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import Recording, labels_of, load_recordings
+from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.split import draw_by_class, side_by_class
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = Resolution(128, 128)
@@ -44,7 +47,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
     recordings = _of_part(find_recordings(data), card.split.protocol, test=split == "test")
     labels = labels_of(recordings)
-    chosen = np.arange(len(labels)) if split == "test" else drawn_by_class(card, labels, split)
+    chosen = np.arange(len(labels)) if split == "test" else side_by_class(card, labels, split)
     return _load(recordings, card.input, card.split.windows or WINDOWS, chosen)
 
 
@@ -69,7 +72,7 @@ def find_recordings(data: Path) -> list[Recording]:
     folders = (data, data / "cifar10-dvs", data / "CIFAR10DVS")
     root = next((each for each in folders if any((each / name).is_dir() for name in CLASSES)), None)
     if root is None:
-        raise absent("cifar10-dvs", "CIFAR10-DVS", data, "airplane/cifar10_airplane_0.aedat …")
+        raise absent("cifar10-dvs", "CIFAR10-DVS", data, "airplane/cifar10_airplane_0.aedat …", TAKES)
     recordings = []
     for label, name in enumerate(CLASSES):
         files = {int(found[1]): path for path in (root / name).glob("*.aedat")

@@ -17,10 +17,14 @@ from livesnn.errors import DataError, reason_of
 from livesnn.events.packet import Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
+from livesnn.train.datasets.cache import made_in_parts
 from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
-from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class, made_in_parts, measured
+from livesnn.train.datasets.clips import Clips, Index, Parts
+from livesnn.train.datasets.layout import Finding, absent, counted
+from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import spread, windows_of
+from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.split import draw_by_class, few_for_validation, side_by_class
 from livesnn.untrusted import DAMAGE
 
 INPUT = InputSpec(64, 64, SliceRule(n_events=1000), count_max=4, scale=0.5)
@@ -59,7 +63,7 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     if len(train) > request.images:  # evenly from all: the files may be sorted by class
         train = train[np.arange(request.images) * len(train) // request.images]
     simulated = partial(simulated_clips, images, spec=request.input, windows=windows)
-    return Parts(simulated(train), simulated(measured(validation)), split=split)
+    return Parts(simulated(train), simulated(few_for_validation(validation)), split=split)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -68,7 +72,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     images = load_cifar10(data, test=split == "test")
     chosen = np.arange(len(images.labels))
     if split != "test":
-        chosen = measured(drawn_by_class(card, images.labels, split, "images"))
+        chosen = few_for_validation(side_by_class(card, images.labels, split, "images"))
     return simulated_clips(images, chosen, spec=card.input, windows=windows)
 
 
@@ -92,7 +96,7 @@ def load_cifar10(data: Path, *, test: bool) -> Cifar10:
                 return _read_binary(binary, test=test)
         if files := sorted(folder.glob("cifar10*.npz")):
             return _read_npz(files[0], test=test)
-    raise absent(NAME, "CIFAR-10", data, f"{_BINARY}/data_batch_1.bin …")
+    raise absent(NAME, "CIFAR-10", data, f"{_BINARY}/data_batch_1.bin …", TAKES)
 
 
 def _read_binary(folder: Path, *, test: bool) -> Cifar10:

@@ -1,38 +1,108 @@
-"""Labelled clips of frames, in memory, on disk or in the cache, and how some of them are kept for validation."""
+"""Labelled clips of frames, in memory or on disk, and uncut streams: what data sets return."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import ModelCard, Split
-from livesnn.console import share_done
-from livesnn.errors import DataError, reason_of
-from livesnn.files import replacing
-from livesnn.paths import cache_dir
-from livesnn.subprocesses import MOST_PROCESSES, process_pool
-from livesnn.threads import usable_processors
-from livesnn.train.datasets import DataRequest, Parts, SplitName
-from livesnn.untrusted import DAMAGE
+from livesnn.card import Split
+from livesnn.console import sayable
+from livesnn.errors import DataError
 
-T = TypeVar("T")
-R = TypeVar("R")
+if TYPE_CHECKING:  # these take a while, and the command line needs the flags at once
+    from livesnn.events.packet import EventSource
+    from livesnn.simulate.gestures import Segment
+
+
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
 UNKNOWN = -1  # Label of what is of no class, which teaches a network to doubt
 
 IGNORED = -2  # Label of a frame that isn't scored
+
+
+class Samples(Protocol):
+    """Labelled samples for training: `Clips`, clips that are made anew in every epoch, or stretches of `Streams`."""
+
+    @property
+    def labels(self) -> Index:
+        """int64 [N], indices into `classes`; a negative label is of no class. Of streams: of all frames."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Recordings that can't be read and were left out, with the reason; one line each."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: Index, epoch: int) -> tuple[Frames, Index]:
+        """Return the clips at ``index``, uint8 [B, T, C, H, W], and their labels, int64 [B]; of stretches [B, T].
+
+        A clip depends only on its index and the epoch.
+        """
+        ...
+
+
+class Parts(NamedTuple):
+    """The samples of a training."""
+
+    training: Samples  # Drawn in every epoch
+    validation: Clips  # Choose the best epoch
+    # More training samples, and how many of them each epoch draws
+    extra: Clips | None = None
+    extra_per_epoch: int = 0
+    # How validation was separated from the training part; None if it consists of clips of its own
+    split: Split | None = None
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The files left out, each with the reason."""
+        return tuple(dict.fromkeys(self.training.skipped + self.validation.skipped))
+
+
+def check_parts(parts: Parts) -> tuple[str, ...]:
+    """Return the classes without a validation clip.
+
+    Raises DataError if validation, or the training of a class, is empty; or a name can't go into a model's card.
+    """
+    classes, trained = parts.training.classes, set(parts.training.labels.tolist())
+    if wrong := [name for name in classes if not (name.strip() and name.isprintable())]:
+        raise DataError(f"{wrong[0]!r} can't be a class's name: rename its folder or label in printable letters")
+    kept = (*parts.split.groups, *parts.split.clips) if parts.split else ()
+    if odd := [name for name in kept if name != sayable(name)]:
+        raise DataError(f"{odd[0]!r} can't go into the model's card, as it isn't UTF-8: rename that file or folder")
+    if not len(parts.validation):
+        raise DataError(
+            "no clips are left for validation: add recordings, longer ones, or groups or sessions of each class"
+        )
+    if untrained := [name for label, name in enumerate(classes) if label not in trained]:
+        why = f" (left out: {parts.training.skipped[0]})" if parts.training.skipped else ""
+        raise DataError(
+            f"no clip of {', '.join(untrained)} to train on{why}: add recordings or groups of each, or leave it out"
+        )
+    measured = set(parts.validation.labels.tolist())
+    return tuple(name for label, name in enumerate(classes) if label not in measured)
+
+
+class UncutStream(NamedTuple):
+    """A stream, and what is performed in it when."""
+
+    name: str  # Of its kind
+    source: EventSource
+    segments: Sequence[Segment]  # May grow while the stream is read
+    # Whether nothing is performed outside the segments; otherwise that is the change from one to the next
+    rests: bool
+    unknown: Sequence[tuple[int, int]] = ()  # Stretches, (start, end) in µs, that count as neither
 
 
 def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:
@@ -129,40 +199,6 @@ class Clips:
             groups=tuple(self.groups[i] for i in index) if self.groups else (),
         )
 
-    def draw(self, split: Split, known: Sequence[str] = ()) -> Split:
-        """Return a split that names the groups it keeps for validation, or clips where a class has one group.
-
-        A split that names some already is only extended for classes that a model to start from doesn't know: it may
-        have been trained on any other group or clip of its ``known`` classes.
-        """
-        named = bool(split.groups or split.clips)
-        if named and not known:
-            return split
-        old = np.array([named and self.classes[label] in known for label in self.labels.tolist()], bool)
-        fresh = np.flatnonzero(~np.isin(self.groups, np.array(self.groups)[old]))
-        free = [self.groups[i] for i in fresh]
-        groups = split.groups + validation_groups(free, self.labels[fresh], split.fraction, split.seed)
-        kept = np.isin(self.groups, groups) | np.isin(self.names, split.clips)
-        last = last_clips(self.groups, self.labels, split.fraction)
-        last &= ~old & ~np.isin(self.labels, self.labels[kept])
-        clips = split.clips + tuple(self.names[i] for i in np.flatnonzero(last))
-        return replace(split, groups=tuple(sorted(set(groups))), clips=clips)
-
-    def split_by_group(self, split: Split) -> tuple[Clips, Clips]:
-        """Return (training, validation); the `skipped` of validation names what the split keeps and isn't there."""
-        drawn = self.draw(split)
-        held_out = np.isin(self.groups, drawn.groups) | np.isin(self.names, drawn.clips)
-        absent = sorted({*drawn.groups} - {*self.groups} | {*drawn.clips} - {*self.names})
-        lines = tuple(f"{name}: it was kept for validation, but is missing" for name in absent)
-        validation = self.subset(np.flatnonzero(held_out))
-        return self.subset(np.flatnonzero(~held_out)), replace(validation, skipped=lines + validation.skipped)
-
-    def parts(self, request: DataRequest, before: ModelCard | None) -> Parts:
-        """Return the parts of a training that follows the model ``before`` it, split by group."""
-        split = self.draw(requested_split(request, before), before.classes if before else ())
-        training, validation = self.split_by_group(split)
-        return Parts(training, validation, split=split)
-
     def shuffled(self, seed: int) -> Clips:
         """Return the same clips in the order of a stream, shuffled by ``seed``."""
         return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
@@ -202,194 +238,3 @@ class Streams:
         firsts = [clip_random("cut", self.seed, epoch, i).integers(last + 1) for i in index.tolist()]
         cuts = np.arange(len(index))[:, None], np.array(firsts)[:, None] + np.arange(self.stretch)
         return self.frames[streams][cuts], self.frame_labels[streams][cuts]
-
-
-def requested_split(request: DataRequest, before: ModelCard | None) -> Split:
-    """Return the split of a training: that of the model ``before`` it, or else one by fraction and seed."""
-    split = Split(request.validation, request.seed, request.protocol, windows=request.windows)
-    if before is None or before.split is None:
-        return split
-    return replace(before.split, protocol=split.protocol, windows=split.windows)
-
-
-def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, Index]:
-    """Return sorted indices (train, validation); ``fraction`` of each class is drawn for validation by ``seed``."""
-    rng = np.random.default_rng([seed, 0x5411])
-    held_out = np.zeros(len(labels), dtype=bool)
-    ordered = rng.permutation(len(labels))
-    ordered = ordered[np.argsort(labels[ordered], kind="stable")]  # shuffled inside each class
-    target = round(len(labels) * fraction)
-    held_out[ordered[(np.arange(target) * len(labels) + len(labels) // 2) // max(target, 1)]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
-
-
-def draw_by_class(
-    request: DataRequest, before: ModelCard | None, labels: Index, windows: int | None
-) -> tuple[Split, Index, Index]:
-    """Return the split of a training on so many ``windows`` of recordings with these labels.
-
-    Returns also the indices of what it leaves for training, and of what it keeps for validation. Raises DataError if
-    the model ``before`` it was trained on another number of recordings.
-    """
-    split = requested_split(request, before)
-    _check_drawn_from(split, len(labels), "leave --init out")
-    split = replace(split, windows=windows, drawn_from=len(labels))
-    return split, *stratified_split(labels, split.fraction, split.seed)
-
-
-def drawn_by_class(card: ModelCard, labels: Index, split: SplitName, what: str = "recordings") -> Index:
-    """Return the indices of what a model's split kept or left; raises DataError if that isn't known any more."""
-    if card.split is None:
-        raise DataError(f"the card of {card.name} doesn't say which {what} were kept: add --split test")
-    _check_drawn_from(card.split, len(labels), "add --split test")
-    train, validation = stratified_split(labels, card.split.fraction, card.split.seed)
-    return validation if split == "validation" else train
-
-
-MEASURED = 1000
-"""Largest number of images or digits for validation, where more cost minutes in every epoch, and hardly change which
-one is best."""
-
-
-def measured(index: Index) -> Index:
-    """Return at most `MEASURED` of some indices, evenly from all."""
-    return index[:: -(-len(index) // MEASURED) or 1]
-
-
-def _check_drawn_from(split: Split, there: int, otherwise: str) -> None:
-    if split.drawn_from not in (None, there):
-        raise DataError(
-            f"validation was drawn from {split.drawn_from:,} recordings, but there are {there:,} now: "
-            f"give --data with the same recordings, or {otherwise}"
-        )
-
-
-def last_clips(groups: Sequence[str], labels: Index, fraction: float) -> npt.NDArray[np.bool_]:
-    """Return bool [N]: the last ``fraction`` of each group's clips of a class, at least one of two."""
-    numbers: dict[tuple[str, int], list[int]] = {}
-    for number, of_one in enumerate(zip(groups, labels.tolist(), strict=True)):
-        numbers.setdefault(of_one, []).append(number)
-    last = np.zeros(len(labels), dtype=bool)
-    for each in numbers.values():
-        count = max(round(len(each) * fraction), 1)
-        last[each[max(len(each) - count, 1) :]] = True
-    return last
-
-
-def validation_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[str, ...]:
-    """Return the groups for validation, sorted, drawn by ``seed``; every class keeps one for training.
-
-    Where each group has only one class (sessions of one object, the groups of UCF-101), ``fraction`` of the groups of
-    each class with more than one is drawn; otherwise ``fraction`` of all groups.
-    """
-    classes: dict[str, set[int]] = {}
-    for group, label in zip(groups, labels.tolist(), strict=True):
-        classes.setdefault(group, set()).add(label)
-    left = Counter(label for of_group in classes.values() for label in of_group)
-    families: dict[int, list[str]] = {}
-    apart = all(len(of_group) == 1 for of_group in classes.values())
-    for group in sorted(classes):
-        families.setdefault(min(classes[group]) if apart else 0, []).append(group)
-    rng = np.random.default_rng([seed, 0x6709])
-    kept: list[str] = []
-    for _, members in sorted(families.items()):
-        most = len(kept) + max(round(len(members) * fraction), 1)
-        for group in (members[i] for i in rng.permutation(len(members))):
-            if len(kept) < most and all(left[label] > 1 for label in classes[group]):
-                kept.append(group)
-                left.subtract(classes[group])
-    return tuple(sorted(kept))
-
-
-def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
-    """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it.
-
-    A damaged file in the cache is made again. Raises DataError if the cache can't be written.
-    """
-    file = cache_file(name, settings)
-    with suppress(*DAMAGE):  # or there is no file
-        array: Frames = np.load(file)
-        if array.dtype == np.uint8:
-            return array
-    made = make()
-    keep(file, made)
-    return made
-
-
-def made_in_parts(
-    name: str,
-    parts: Sequence[T],
-    settings: Callable[[T], object],
-    make: Callable[[T], Frames],
-    doing: str,
-    *,
-    at_once: int = 1,
-) -> Stack:
-    """Return the clips of all ``parts`` in a row; what the cache lacks is made as by `in_processes`, and kept.
-
-    A part has a file for itself, by its ``settings`` (see `cached`).
-    """
-    files = [cache_file(name, settings(part)) for part in parts]
-    missing = [each for each in zip(files, parts, strict=True) if not _has_clips(each[0])]
-    if missing:
-        in_processes(partial(_keep_made, make), missing, doing, at_once=at_once)
-    return Stack([OnDisk(file) for file in files])
-
-
-def _has_clips(file: Path) -> bool:
-    with suppress(*DAMAGE):  # or there is no file
-        return len(OnDisk(file)) > 0
-    return False
-
-
-def _keep_made(make: Callable[[T], Frames], missing: tuple[Path, T]) -> None:
-    file, part = missing
-    keep(file, make(part))
-
-
-def keep(file: Path, made: Frames) -> None:
-    """Write an array into the cache, whole or not at all; raises DataError if it can't be written."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as new, new.open("wb") as octets:
-            np.save(octets, made)
-    except OSError as error:
-        raise DataError(
-            f"{file.parent} can't be written ({reason_of(error)}): free some space there, or set "
-            "LIVESNN_CACHE to another folder"
-        ) from error
-
-
-def cache_file(name: str, settings: object) -> Path:
-    """Return the file in which `cached` keeps the array of these settings."""
-    return cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"
-
-
-def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_once: int = 1) -> list[R]:
-    """Return the result of ``make`` for each item, computed by several processes that end with this one.
-
-    A process gets ``at_once`` items at a time. ``make`` must be importable by name; what it raises is raised here
-    too, and ends the other processes. ``doing`` is shown with the progress. Raises DataError if a process was killed.
-    """
-    processes = min(MOST_PROCESSES, usable_processors(), len(items))
-    parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
-    made: list[R] = []
-    try:
-        with share_done(f"{doing}: {len(items):,}", after_s=0.0) as show:
-            show(0.0)
-            if len(parts) == 1:  # sooner done than a process has begun
-                return _each(make, items)
-            with process_pool(processes) as pool:
-                for future in [pool.submit(_each, make, part) for part in parts]:
-                    made += future.result()
-                    show(len(made) / len(items))
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{doing}: one of {processes} processes was killed, maybe for lack of memory: free some and start again, "
-            "finished work is kept"
-        ) from error
-    return made
-
-
-def _each(make: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    return [make(item) for item in items]

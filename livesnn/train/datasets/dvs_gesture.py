@@ -27,10 +27,13 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment
 from livesnn.simulate.motions import GESTURES, MIRRORED
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream, absent
-from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.clips import Clips, Frames, Parts, UncutStream
 from livesnn.train.datasets.gestures_sim import INPUT
-from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines, whole_side, windows_of
+from livesnn.train.datasets.layout import Finding, absent, numbered_lines
+from livesnn.train.datasets.names import SplitName
+from livesnn.train.datasets.recorded import Recording, load_recordings, whole_side, windows_of
+from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.split import split_by_group, split_clips
 from livesnn.untrusted import DAMAGE
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]
@@ -50,7 +53,7 @@ COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the segments of the training users, some of whom are kept for validation by seed."""
     recordings = find_recordings(request.data, request.protocol, "train")
-    return _load(recordings, request.input, request.windows).parts(request, before)
+    return split_clips(_load(recordings, request.input, request.windows), request, before)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -59,7 +62,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     protocol = chosen.protocol if chosen.protocol in PROTOCOLS else PROTOCOLS[0]
     recordings = find_recordings(data, protocol, "test" if split == "test" else "train")
     clips = _load(recordings, card.input, None if split == "test" else chosen.windows)
-    return clips if split == "test" else clips.split_by_group(chosen)[split == "validation"]
+    return clips if split == "test" else split_by_group(clips, chosen)[split == "validation"]
 
 
 def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[UncutStream]:
@@ -178,7 +181,7 @@ def find_root(data: Path) -> Path:
     for folder in (data, data / "DvsGesture", data / "dvs-gesture", data / "dvs_gesture"):
         if any(_list_of(folder, part).is_file() for part in PARTS):
             return folder
-    raise absent("dvs-gesture", "DVS-Gesture", data, "DvsGesture/trials_to_train.txt")
+    raise absent("dvs-gesture", "DVS-Gesture", data, "DvsGesture/trials_to_train.txt", TAKES)
 
 
 def _list_of(root: Path, part: Part) -> Path:

@@ -9,24 +9,14 @@ A session is all that was recorded of a person or thing at a time. It goes to tr
 class has only one session, its last clips go to validation. Without a name each file is a session, or each folder
 with `*.labels.csv`. A column split (train, validation, test) decides instead. Files and folders whose names begin
 with "." or "_" are ignored. The test part is DIR/test, laid out like DIR, or what the table says.
-
-The data set "recordings" (`UncutRecordings`) is for measuring only. Each recording is of one class or of none:
-
-    DIR/right_hand_wave__ann_monday.aedat4                shows the class right_hand_wave from beginning to end
-    DIR/02_right_hand_wave.npz                            the same, with a number in front
-    DIR/none__street.raw, or any other name               shows none of the classes
-
-A .npz may also give its class as text in the array `name`. Folders in DIR are read too.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, cast, get_args
 
@@ -41,10 +31,12 @@ from livesnn.events.recording import Recording as Opened
 from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment
 from livesnn.sources import describe
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.clips import Clips, Parts, UncutStream
+from livesnn.train.datasets.layout import Finding
+from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings, whole_side
-from livesnn.untrusted import DAMAGE
+from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.split import split_by_group, split_clips
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 SENSOR = None
@@ -54,7 +46,6 @@ PROTOCOLS = ("",)
 LABELS = "labels.csv"
 TEST = "test"
 HIDDEN = (".", "_")
-NONE = "none"
 REST = "unlabelled"  # Name of rest in a measurement
 
 NO_TEXT = frozenset(suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes)
@@ -66,11 +57,13 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the clips; a fraction of the sessions is kept for validation by seed, unless a table says which."""
     found, classes = find_recordings(request.data)
     recordings = [recording for recording in found if recording.use != "test"]
-    clips = _load(recordings, classes, request.input, request.windows)
+    clips = load_opened(recordings, classes, request.input, request.windows)
     if not any(recording.use for recording in recordings):
         theirs = before.split if before else None
         kept = {*theirs.groups, *theirs.clips} if theirs else set()
-        return clips.parts(request, before if kept & {*clips.groups, *clips.names} else None)  # None: another folder
+        return split_clips(
+            clips, request, before if kept & {*clips.groups, *clips.names} else None
+        )  # None: another folder
     split = Split(request.validation, request.seed, BY_TABLE, windows=request.windows)
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
@@ -80,8 +73,8 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return the test part, or what the card's split kept or left; for a model of another data set, all of DIR."""
     recordings = _part(data, split, card)
     if split == "test" or card.dataset != "folder" or card.split is None:
-        return _load(recordings, card.classes, card.input)
-    clips = _load(recordings, card.classes, card.input, card.split.windows)
+        return load_opened(recordings, card.classes, card.input)
+    clips = load_opened(recordings, card.classes, card.input, card.split.windows)
     return _parts(recordings, clips, card.split)[split == "validation"]
 
 
@@ -119,7 +112,9 @@ def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
     return [recording._replace(label=card.classes.index(classes[recording.label])) for recording in recordings]
 
 
-def _load(recordings: list[Recording], classes: tuple[str, ...], spec: InputSpec, most: int | None = None) -> Clips:
+def load_opened(
+    recordings: list[Recording], classes: tuple[str, ...], spec: InputSpec, most: int | None = None
+) -> Clips:
     clips = load_recordings("folder", recordings, classes, spec, most=most)
     used = set(clips.recordings)
     sensor, warnings = as_opened([some for some in recordings if some.name in used])
@@ -190,7 +185,7 @@ def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Cli
         if not kept.any():
             raise DataError("no row of the table has split validation: give it to some of each class, or to no row")
         return clips.subset(np.flatnonzero(~kept)), clips.subset(np.flatnonzero(kept))
-    return clips.split_by_group(split)
+    return split_by_group(clips, split)
 
 
 def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
@@ -255,7 +250,7 @@ def _from_folders(data: Path) -> list[tuple[str, Recording]]:
                 f"{folder}: this is no class: recordings for a test belong in {data / TEST}, and those for "
                 f"validation are drawn, or named in {LABELS}"
             )
-        recordings = [path for path in _files(folder) if not path.name.endswith(SUFFIX)]
+        recordings = [path for path in files_below(folder) if not path.name.endswith(SUFFIX)]
         if not recordings:
             raise DataError(f"{folder} has no recordings: record some, or delete it")
         for path in recordings:
@@ -272,7 +267,7 @@ def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
     """
     if tables := sorted(data.glob(f"*{SUFFIX}")):
         return [row for table in tables for row in _from_table(table)]
-    files = [path for path in _files(data) if path.relative_to(data).parts[0] != TEST]
+    files = [path for path in files_below(data) if path.relative_to(data).parts[0] != TEST]
     tables = [path for path in files if path.name.endswith(SUFFIX)]
     labelled = [row for table in tables for row in _from_table(table, table.parent.relative_to(data))]
     named = {recording.path.resolve() for _, recording in labelled}
@@ -285,7 +280,7 @@ def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
     return labelled
 
 
-def _files(folder: Path) -> list[Path]:
+def files_below(folder: Path) -> list[Path]:
     """Return all files in a folder and below it, except hidden ones; links are followed, each folder once.
 
     Raises DataError when a folder can't be read, or there are more than `MOST_FILES`.
@@ -404,91 +399,3 @@ def _in_order(stretches: Sequence[Recording]) -> list[tuple[int, int, int]]:
                 ordered.append((label, begun_us, start_us))
         ordered.append((stretch.label, start_us, end_us))
     return ordered
-
-
-@dataclass(frozen=True)
-class UncutRecordings:
-    """Uncut recordings as a `DataSet`."""
-
-    INPUT = INPUT
-    SENSOR = SENSOR
-    MIRRORED = MIRRORED
-    PROTOCOLS: tuple[str, ...] = PROTOCOLS
-    TAKES: str = "your own recordings, {data}/LABEL__NAME.aedat4 or {data}/none__NAME.aedat4"
-
-    def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
-        """Raise DataError: nothing says which of the recordings are one person's, and so how to split them."""
-        raise DataError(
-            f"the recordings in {request.data} are only for measuring: train on --dataset folder, with one folder a "
-            "class"
-        )
-
-    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
-        """Return the windows of the recordings that show a class, whatever ``split`` is."""
-        found = find_uncut(data, card.classes)
-        labelled = [
-            Recording(path, card.classes.index(label), path.name, path.name) for path, label in found if label
-        ]
-        clips = _load(labelled, card.classes, card.input)
-        rest = tuple(
-            f"{path.name}: shows no class, so only --stream measures it" for path, label in found if not label
-        )
-        return replace(clips, skipped=clips.skipped + rest)
-
-    def uncut(
-        self, data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int
-    ) -> Iterator[UncutStream]:
-        """Yield whole recordings, those that show a class first, until so many minutes are played."""
-        left_us = minutes * 60e6
-        for path, label in sorted(find_uncut(data, card.classes), key=lambda each: each[1] is None):
-            with open_recording(path) as recording:
-                performed = [Segment(label, recording.labels_start, recording.t_end + 1)] if label else []
-                yield UncutStream(REST, recording, performed, rests=label is None)
-                left_us -= recording.duration_us
-            if left_us <= 0:
-                return
-
-    def check(self, data: Path) -> list[Finding]:
-        """Count the recordings by what their names say, and name those that are damaged."""
-        paths = _uncut(data)
-        findings = []
-        for path in paths:
-            try:
-                findings += [Finding("damaged", f"{path}: {line}") for line in describe(path).warnings]
-            except LivesnnError as error:
-                findings.append(Finding("damaged", str(error)))
-        counts = Counter(named(path) or NONE for path in paths)
-        return findings + [
-            Finding("complete", f"{label}: {count} recordings") for label, count in sorted(counts.items())
-        ]
-
-
-def find_uncut(data: Path, classes: Sequence[str]) -> list[tuple[Path, str | None]]:
-    """Return the recordings of a folder with their classes, None for none of them; raises DataError without any."""
-    return [(path, label_of(path, classes)) for path in _uncut(data)]
-
-
-def _uncut(data: Path) -> list[Path]:
-    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
-    found = [path for path in _files(data) if path.suffix.lower() in suffixes] if data.is_dir() else []
-    if not found:
-        raise DataError(f"no recordings in {data}: give --data a folder with some, such as LABEL__NAME.aedat4")
-    return found
-
-
-def label_of(path: Path, classes: Sequence[str]) -> str | None:
-    """Return the class that a recording shows, None for none of ``classes``; raises DataError for an unknown one."""
-    label = named(path)
-    if label and label != NONE and label not in classes and "__" in path.stem:
-        raise DataError(f"{path.name} names no class of {', '.join(classes)}: rename it, or begin with {NONE}__")
-    if label not in classes and path.suffix.lower() == ".npz":
-        with suppress(*DAMAGE), np.load(path) as arrays:
-            label = str(arrays["name"])
-    return label if label in classes else None
-
-
-def named(path: Path) -> str:
-    """Return the label in a recording's name, or ""."""
-    before, double, _ = path.stem.partition("__")
-    numbered = re.fullmatch(r"\d+_(\w+)", path.stem, re.ASCII)
-    return before if double else numbered[1] if numbered else ""

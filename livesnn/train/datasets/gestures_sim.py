@@ -35,20 +35,11 @@ from livesnn.simulate.motions import (
     WALKING,
 )
 from livesnn.simulate.sources import SimulatedPerson
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.clips import (
-    IGNORED,
-    UNKNOWN,
-    Clips,
-    Frames,
-    OnDisk,
-    Stack,
-    Streams,
-    cache_file,
-    in_processes,
-    keep,
-    made_in_parts,
-)
+from livesnn.train.datasets.cache import cache_file, in_processes, keep, made_in_parts
+from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Clips, Frames, OnDisk, Parts, Stack, Streams, UncutStream
+from livesnn.train.datasets.layout import Finding
+from livesnn.train.datasets.names import SplitName
+from livesnn.train.datasets.request import DataRequest
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION

@@ -15,9 +15,13 @@ from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, saccade_recording
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted, damage
-from livesnn.train.datasets.clips import Clips, cached, draw_by_class, drawn_by_class
+from livesnn.train.datasets.cache import cached
+from livesnn.train.datasets.clips import Clips, Parts
+from livesnn.train.datasets.layout import Finding, absent, counted, damage
 from livesnn.train.datasets.mnist import load_mnist
+from livesnn.train.datasets.names import SplitName
+from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.split import draw_by_class, side_by_class
 
 TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, in {data}/Train and Test (1.5 GB)"
 PROTOCOLS = ("",)
@@ -51,7 +55,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     if split == "test":
         return load_nmnist(data, "Test", card.input)
     clips = load_nmnist(data, "Train", card.input)
-    return clips.subset(drawn_by_class(card, clips.labels, split))
+    return clips.subset(side_by_class(card, clips.labels, split))
 
 
 def check(data: Path) -> list[Finding]:
@@ -81,7 +85,7 @@ def find_root(data: Path) -> Path:
     for folder in (data, data / "nmnist", data / "N-MNIST"):
         if any((folder / part).is_dir() for part in PARTS):
             return folder
-    raise absent("nmnist", "N-MNIST", data, "Train/<digit>/NNNNN.bin")
+    raise absent("nmnist", "N-MNIST", data, "Train/<digit>/NNNNN.bin", TAKES)
 
 
 def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:

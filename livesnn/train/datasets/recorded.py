@@ -17,18 +17,10 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, frames
 from livesnn.sources import open_source
 from livesnn.teach.lesson import clips_of
-from livesnn.train.datasets import SplitName
-from livesnn.train.datasets.clips import (
-    Clips,
-    Frames,
-    Index,
-    OnDisk,
-    Stack,
-    cache_file,
-    in_processes,
-    keep,
-    validation_groups,
-)
+from livesnn.train.datasets.cache import cache_file, in_processes, keep
+from livesnn.train.datasets.clips import Clips, Frames, Index, OnDisk, Stack
+from livesnn.train.datasets.names import SplitName
+from livesnn.train.datasets.split import validation_groups
 from livesnn.untrusted import DAMAGE
 
 VERSION = 3
@@ -163,17 +155,6 @@ def whole_side(
             "folder, or add --split test"
         )
     return side
-
-
-def numbered_lines(path: Path, advice: str) -> list[tuple[int, str]]:
-    """Return the lines of a text file that aren't empty, with their numbers from 1; raises DataError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"no file {path}: {advice}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read ({error}): {advice}") from error
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def left_out(cache: str, recordings: Sequence[Recording], spec: InputSpec) -> list[tuple[Recording, str, bool]]:

@@ -26,10 +26,13 @@ from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.motions import GESTURES, MIRRORED, mirrored
 from livesnn.simulate.scene import Scatter, delayed, scattered
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, damage
-from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.clips import Clips, Frames, Parts
 from livesnn.train.datasets.gestures_sim import INPUT
+from livesnn.train.datasets.layout import Finding, absent, damage
+from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
+from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.split import split_by_group, split_clips
 from livesnn.untrusted import DAMAGE
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
@@ -105,7 +108,7 @@ class Take(NamedTuple):
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the windows of subjects 1, 3, 5 and 7, some of whom are kept for validation by seed."""
     clips = _load(find_takes(request.data), request.input, test=False)
-    return _of_classes(clips, SHOWN).parts(request, before)
+    return split_clips(_of_classes(clips, SHOWN), request, before)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -118,7 +121,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
         clips = _of_classes(clips, SHOWN)
     if split == "test" or card.dataset != "utd-mhad" or card.split is None:
         return clips
-    return clips.split_by_group(card.split)[split == "validation"]
+    return split_by_group(clips, card.split)[split == "validation"]
 
 
 def check(data: Path) -> list[Finding]:
@@ -139,7 +142,7 @@ def find_takes(data: Path) -> list[Take]:
             if name := re.fullmatch(r"a(\d{1,2})_s(\d)_t\d_depth\.mat", path.name, re.ASCII):
                 found.append(Take(path, int(name[1]), int(name[2])))
     if not found:
-        raise absent("utd-mhad", "UTD-MHAD", data, "UTD-MHAD/Depth/a1_s1_t1_depth.mat …")
+        raise absent("utd-mhad", "UTD-MHAD", data, "UTD-MHAD/Depth/a1_s1_t1_depth.mat …", TAKES)
     return found
 
 

@@ -14,9 +14,12 @@ from typing import ClassVar, Literal, NamedTuple
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, absent, counted, damage
-from livesnn.train.datasets.clips import Clips, Frames
-from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines
+from livesnn.train.datasets.clips import Clips, Frames, Parts
+from livesnn.train.datasets.layout import Finding, absent, counted, damage, numbered_lines
+from livesnn.train.datasets.names import SplitName, VideoName
+from livesnn.train.datasets.recorded import Recording, load_recordings
+from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.split import split_by_group, split_clips
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128)
 PROTOCOLS = ("split1", "split2", "split3")
@@ -60,7 +63,7 @@ class VideoSet:
         if len(only) == 1 and absent:
             raise DataError(f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it")
         clips = _load(self.name, official, only, request.input, request.windows)
-        return replace(clips, skipped=absent + clips.skipped).parts(request, before)
+        return split_clips(replace(clips, skipped=absent + clips.skipped), request, before)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
         """Return the official test list, or the part of the training list that the card's split kept or left."""
@@ -72,7 +75,7 @@ class VideoSet:
         part: Part = "test" if split == "test" else "train"
         official = self.read_list(data, card.split.protocol, part)
         clips = _load(self.name, official, card.classes, card.input, None if split == "test" else card.split.windows)
-        return clips if split == "test" else clips.split_by_group(card.split)[split == "validation"]
+        return clips if split == "test" else split_by_group(clips, card.split)[split == "validation"]
 
     def check(self, data: Path) -> list[Finding]:
         """Count the videos of each class in the three official splits; every video is read to its end."""
@@ -188,11 +191,11 @@ def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
     return OfficialList(listed, tuple(known), videos)
 
 
-def _root(data: Path, name: str, title: str, videos: str) -> Path:
+def _root(data: Path, name: VideoName, title: str, videos: str) -> Path:
     for folder in (data, data / name):
         if (folder / videos).is_dir():
             return folder
-    raise absent(name, title, data, f"{videos}/<class>/*.avi")
+    raise absent(name, title, data, f"{videos}/<class>/*.avi", VIDEO_SETS[name].TAKES)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:

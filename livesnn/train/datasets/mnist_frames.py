@@ -1,4 +1,4 @@
-"""The paper's MNIST sequences (Seq 1 to 5): ten frames of a digit that grows, turns or is partly hidden.
+"""The frames of the paper's MNIST sequences (Seq 1 to 5): a digit that grows, turns or is partly hidden.
 
 Pure functions of digits and random numbers, on any device with float64 (Apple's MPS has none). Where a kind has two
 directions, direction 1 is direction 0 played backwards.
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livesnn.train.datasets import SequenceName
+from livesnn.train.datasets.names import SequenceName
 
 STEPS = 10
 SIZE = 28
