@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from livesnn.infer.model import load_model
+    from livesnn.infer.load import load_model
     from livesnn.infer.run import frames, run
     from livesnn.sources import open_source
 
@@ -24,7 +24,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = {
     "frames": "livesnn.infer.run",
-    "load_model": "livesnn.infer.model",
+    "load_model": "livesnn.infer.load",
     "open_source": "livesnn.sources",
     "run": "livesnn.infer.run",
 }

@@ -25,7 +25,7 @@ from livesnn.app.demo import DEMO
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
-from livesnn.infer.model import DEFAULT_MODEL, read_card
+from livesnn.infer.load import DEFAULT_MODEL, read_card
 from livesnn.paths import recordings_dir
 from livesnn.session.comparison import Second
 from livesnn.simulate import DIGITS_URI

@@ -12,7 +12,8 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model, pooled_spikes
+from livesnn.infer.load import load_model
+from livesnn.infer.model import pooled_spikes
 from livesnn.teach.learn import teach
 from livesnn.teach.lesson import Clip
 from livesnn.teach.model import EMBEDDING

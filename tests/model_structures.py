@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import LivesnnError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, model_folder
+from livesnn.infer.load import model_folder
+from livesnn.infer.model import Model
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork
 from livesnn.teach.model import KEY, TAUGHT, taught_before

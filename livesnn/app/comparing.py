@@ -34,7 +34,7 @@ from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.app.window_layout import WindowLayout
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.infer.run import StateMode
 from livesnn.session.comparison import Comparison, Difference, Second, why_not
 from livesnn.session.control import Choices

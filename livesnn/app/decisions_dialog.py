@@ -85,8 +85,7 @@ class DecisionsDialog(Dialog):
         self.buttons.setFocusProxy(None)  # type: ignore[arg-type]  # PySide's stubs don't allow None
 
     def reset(self) -> None:
-        self._decider = Decider()
-        self._show_values(self._decider)
+        self._show_values(Decider())
 
     def _show_values(self, decider: Decider) -> None:
         self._hysteresis_percent = None if decider.hysteresis is None else 100 * decider.hysteresis
@@ -99,14 +98,17 @@ class DecisionsDialog(Dialog):
     def accept(self) -> None:
         for box in self.findChildren(QDoubleSpinBox):
             box.interpretText()
+        shown = self.classes.rows  # rules for the classes of other models stay
         decider = replace(
             self._decider,
             threshold=self.threshold.share,
             hysteresis=None if self._hysteresis_percent is None else self.hysteresis.share,
             smoothing=self.smoothing.share,
             leak=self.leak.share,
-            thresholds=self.classes.thresholds,
-            deny=self.classes.denied,
+            thresholds={label: value for label, value in self._decider.thresholds.items() if label not in shown}
+            | self.classes.thresholds,
+            allow=(),
+            deny=(*(label for label in self._decider.deny if label not in shown), *self.classes.denied),
         )
         self.chosen.emit(decider)
         super().accept()

@@ -35,7 +35,8 @@ from livesnn.app.teaching import Correcting, Teaching
 from livesnn.app.widgets.basics import open_docs
 from livesnn.console import capitalised
 from livesnn.events.filters import Orientation
-from livesnn.infer.model import Engine, Model
+from livesnn.infer.load import Engine
+from livesnn.infer.model import Model
 from livesnn.session.event_picture import PALETTES
 from livesnn.session.session import Session, SourceLike
 from livesnn.simulate import DIGITS_URI
@@ -280,15 +281,14 @@ class MainWindow(Page):
             self.set_theme(wanted.theme)
         if chosen.speed != choices.speed:
             self.transport.speed.choose(chosen.speed)
-        names = ("state_mode", "mirrored", "denoise", "view", "loop", "decider", "pre_roll_s", "by_model")
+        names = ("state_mode", "mirrored", "denoise", "view", "loop", "decider", "pre_roll_s")
         self.choose(**_changed(choices, chosen, *names))
         self.settings.change(**_changed(before, wanted, "mounted", "recent", "labels"))
         self._show_recent()
 
     def choose_decisions(self) -> None:
-        card, choices = self.player.card, self.player.choices
-        dialog = DecisionsDialog(choices.decider if card is None else choices.decider_of(card), card, self)
-        dialog.chosen.connect(lambda decider: self.player.choose_decider(decider, card))
+        dialog = DecisionsDialog(self.player.choices.decider, self.player.card, self)
+        dialog.chosen.connect(lambda decider: self.choose(decider=decider))
         self.show_dialog(dialog)
 
     def choose(self, **fields: object) -> None:

@@ -12,18 +12,9 @@ from livesnn.app.notice import Action, Notice
 from livesnn.app.settings import Settings
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.model import (
-    DEFAULT_MODEL,
-    Engine,
-    Fit,
-    Model,
-    fit_events,
-    fit_video,
-    model_folder,
-    read_card,
-    shipped_models,
-    wants_pictures,
-)
+from livesnn.infer.fit import Fit, fit_events, fit_video, wants_pictures
+from livesnn.infer.load import DEFAULT_MODEL, Engine, model_folder, read_card, shipped_models
+from livesnn.infer.model import Model
 from livesnn.session.playback import Playback
 from livesnn.session.session import SourceLike, source_name
 from livesnn.sources import is_live, is_webcam

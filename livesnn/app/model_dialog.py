@@ -47,7 +47,7 @@ from livesnn.card import ModelCard
 from livesnn.console import sentences
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.infer.cost import mean_density
-from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
+from livesnn.infer.load import Engine, model_folder, own_models, read_card, shipped_models
 from livesnn.paths import models_dir, own_models_dir
 from livesnn.teach.model import own_folder
 from livesnn.teach.recordings import Recordings, recordings_of

@@ -13,7 +13,7 @@ from livesnn.app.opening import folder_of
 from livesnn.app.window_layout import WindowLayout
 from livesnn.card import ModelCard
 from livesnn.events.recording import Recording
-from livesnn.infer.decide import Percentiles
+from livesnn.infer.statistics import Percentiles
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState

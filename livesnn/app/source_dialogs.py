@@ -20,7 +20,7 @@ from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.paths import recordings_dir
 from livesnn.progress import Notify
 from livesnn.session.camera_settings import SIMULATED

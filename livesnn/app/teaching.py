@@ -21,7 +21,7 @@ from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised, sentences
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.recorder import Recorder
-from livesnn.infer.model import model_folder
+from livesnn.infer.load import model_folder
 from livesnn.session.session import CORRECTED_S
 from livesnn.teach.lesson import READY_S
 from livesnn.teach.model import LONGEST_NAME, SIMULATED, as_taught, check_lesson, check_teachable, own_folder

@@ -29,10 +29,11 @@ from livesnn.events.packet import EventSource, Resolution
 from livesnn.events.pipeline import open_pipeline
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.cost import mean_density
-from livesnn.infer.decide import Percentiles
-from livesnn.infer.model import Model, State, load_model, model_folder, zero_state
+from livesnn.infer.load import load_model, model_folder
+from livesnn.infer.model import Model, State, zero_state
 from livesnn.infer.onnx_engine import feeds, session_options
 from livesnn.infer.run import run_frames
+from livesnn.infer.statistics import Percentiles
 from livesnn.sources import event_source, open_source
 from livesnn.threads import usable_processors
 

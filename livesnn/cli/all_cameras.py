@@ -63,7 +63,7 @@ def _serve_each(rest: Sequence[str], flags: dict[str, Any]) -> int:
         commands[serial] = subprocesses.command("serve", f"camera:{serial}", *rest, *own)
     # Raise LivesnnError where each process would.
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import read_card
+    from livesnn.infer.load import read_card
 
     flags["page"].check()
     flags["receivers"].starts()

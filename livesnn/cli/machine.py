@@ -163,7 +163,7 @@ def without_names(text: str) -> str:
 
     Names are those of recordings, of the user, of this computer, and of models that were taught here.
     """
-    from livesnn.infer.model import own_models
+    from livesnn.infer.load import own_models
 
     known = {str(Path(__file__).parents[2]): "<livesnn>", sys.prefix: "<python>", sys.base_prefix: "<python>"}
     for path, instead in sorted(known.items(), key=lambda each: -len(each[0])):
@@ -190,7 +190,7 @@ def prepare(model: str = "gestures", /) -> int:
     model
         Name of a model, or a model folder.
     """
-    from livesnn.infer.model import model_folder
+    from livesnn.infer.load import model_folder
     from livesnn.infer.spike_engine import SpikeModel
 
     if hasattr(os, "nice"):

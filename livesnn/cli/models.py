@@ -189,7 +189,7 @@ def evaluate(
         What runs the network. Training also measures with onnx. auto depends on what is compiled.
     """
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import load_model, model_folder
+    from livesnn.infer.load import load_model, model_folder
     from livesnn.train.datasets.registry import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.evaluate import explain
@@ -258,7 +258,7 @@ def _compare(
     *,
     json: bool,
 ) -> int:
-    from livesnn.infer.model import load_model
+    from livesnn.infer.load import load_model
     from livesnn.train.compare import compare, describe_comparison
     from livesnn.train.datasets.registry import data_set
 
@@ -356,7 +356,7 @@ def export(
     json
         Print JSON that says what was written.
     """
-    from livesnn.infer.model import model_folder
+    from livesnn.infer.load import model_folder
 
     out = expanded(out)
     _check_out(out)

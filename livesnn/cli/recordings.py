@@ -131,7 +131,7 @@ def _converted(recording: str, out: Path, stream: str | None, **how: Any) -> dic
 def _shown(
     recording: str, out: Path, stream: str | None, model: str | None, speed: float, *, denoise: bool, **how: Any
 ) -> dict[str, Any]:
-    from livesnn.infer.model import DEFAULT_MODEL
+    from livesnn.infer.load import DEFAULT_MODEL
     from livesnn.session.control import Choices
     from livesnn.session.export import ExportSpec, export
 
@@ -414,7 +414,7 @@ def _change(gesture: str, name: str, model: str, folder: Path, *, json: bool) ->
 
 def _recorded(gesture: str, model: str) -> Recordings:
     """Return the recordings of a gesture's earlier lessons that are still there, and of what it isn't."""
-    from livesnn.infer.model import model_folder
+    from livesnn.infer.load import model_folder
 
     known = recordings_of(model_folder(model)).get(gesture, Recordings())
     there = known.there

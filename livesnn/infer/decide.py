@@ -1,11 +1,9 @@
-"""When a window's outputs become a decision, why they name no gesture, and counts of decisions."""
+"""When a window's outputs become a decision, and how long that holds. Why there is none: reason.py."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,7 +12,6 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
-from livesnn.events.slicer import Frame
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -195,129 +192,3 @@ def leaky_weights(leak: float, frames: int) -> FloatArray:
     """Return the weights of successive frames, oldest first, float32 [frames] with a sum of 1; see `Decider.leak`."""
     weights = (1 - leak) ** np.arange(frames)[::-1]
     return (weights / weights.sum()).astype(np.float32)
-
-
-class Percentiles(NamedTuple):
-    """Percentiles of times, ms; nan while nothing has been measured."""
-
-    p50: float = float("nan")
-    p95: float = float("nan")
-    p99: float = float("nan")
-
-    def named(self) -> dict[str, float]:
-        """Return them by the names ms_p50, ms_p95 and ms_p99."""
-        return {f"ms_{name}": value for name, value in self._asdict().items()}
-
-    @classmethod
-    def of(cls, values: Collection[float]) -> Percentiles:
-        numbers = np.fromiter(values, np.float64, len(values))
-        known = numbers[np.isfinite(numbers)]
-        return cls(*np.percentile(known, (50, 95, 99)).tolist()) if known.size else cls()
-
-
-class Tally:
-    """Counts the decisions of windows."""
-
-    def __init__(self) -> None:
-        self.windows = 0  # all of them
-        self.decisions: Counter[str] = Counter()  # windows with a decision, by label
-
-    def add(self, decision: str | None) -> None:
-        """Count one window; None: nothing was decided."""
-        self.windows += 1
-        if decision is not None:
-            self.decisions[decision] += 1
-
-    @property
-    def majority(self) -> str | None:
-        """The most frequent decision, of equals the earliest; None: there is none."""
-        most = self.decisions.most_common(1)
-        return most[0][0] if most else None
-
-
-OTHER = "other"  # The class of everything that isn't one of the gestures, in the models that have it
-
-SIDE = 8  # The picture is cut into so many blocks across and down
-
-QUIET = SIDE * SIDE // 4
-"""Blocks in which nothing but noise is expected: who gestures leaves more than a quarter of the picture still."""
-
-STILL = 0.006
-"""Below this share of the training's mean count, and below half of the noise, nobody moves. A DVS128's wave in little
-light has 0.04, and 0.007 behind the noise filter. An empty scene has a fifth of its noise."""
-
-FEW = 0.1
-"""Fewer than this are few. Nine of ten simulated people who wave have 0.16 or more. A DVS128's waves in low light,
-where most decisions are lost, have 0.04 to 0.07."""
-
-NOISY = 0.1
-"""Noise from here on is a lot: 0.5 events a second and pixel of a DVS128. Simulated people who gesture have 0.07 at
-most."""
-
-
-class Reason(StrEnum):
-    """Why no gesture is named. The values are those of the JSON lines."""
-
-    NO_EVENTS = "no_events"
-    FEW_EVENTS = "few_events"
-    NOISE = "noise"
-    UNKNOWN_MOVEMENT = "unknown_movement"
-
-
-ADVICE = {
-    Reason.NO_EVENTS: "no events: check the camera or the server",
-    Reason.FEW_EVENTS: "few events: more light, or a higher sensitivity",
-    Reason.NOISE: "a lot of noise: filter it, or lower the sensitivity",
-    Reason.UNKNOWN_MOVEMENT: "a movement that the model doesn't know",
-}
-"""Each reason in words for people, with what helps."""
-
-
-class Activity(NamedTuple):
-    """Counts beside the mean count of the training's frames: 1 is as many.
-
-    ``noise``: what comes evenly from the whole picture. ``moving``: the rest, from parts of it.
-    """
-
-    moving: float
-    noise: float
-
-
-def count_blocks(frame: Frame) -> FloatArray:
-    """Return the counts in each block of a frame [SIDE · SIDE], before they were lifted.
-
-    What is left over at two edges is left out. A picture with fewer than SIDE pixels a side has no blocks.
-    """
-    channels, height, width = frame.data.shape
-    high, wide = height // SIDE, width // SIDE  # of a block
-    whole = frame.data[:, : high * SIDE, : wide * SIDE]
-    counts = whole.reshape(channels, SIDE, high, SIDE, wide).sum((0, 2, 4), dtype=np.float32)
-    return counts.ravel() / np.float32(frame.lift)
-
-
-def activity(window: Sequence[FloatArray], card: ModelCard) -> Activity | None:
-    """Return what frames show, each by its `count_blocks`.
-
-    None where nothing says how much is usual: with frames of a fixed count, a video, or a card without a mean count.
-    """
-    spec = card.input
-    if spec.kind != "events" or spec.slice.delta_t_us is None or not card.mean_count:
-        return None
-    blocks = np.sum(window, axis=0)
-    usual = card.mean_count * spec.channels * spec.height * spec.width * len(window)
-    noise = float(np.partition(blocks, QUIET)[QUIET]) * blocks.size / usual
-    return Activity(max(float(blocks.sum()) / usual - noise, 0.0), noise)
-
-
-def reason(shown: Activity, decision: str | None) -> Reason | None:
-    """Return why no gesture is named; None where one is, or where nothing moves.
-
-    ``decision`` is the class that was decided. `OTHER` names no gesture.
-    """
-    if decision not in (None, OTHER):
-        return None
-    if shown.noise >= NOISY and shown.noise >= shown.moving / 2:
-        return Reason.NOISE
-    if shown.moving < max(STILL, shown.noise / 2):
-        return None
-    return Reason.FEW_EVENTS if shown.moving < FEW else Reason.UNKNOWN_MOVEMENT

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,19 +31,11 @@ from livesnn.events.pipeline import Pipeline, See, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.files import closed_on_error
-from livesnn.infer.decide import (
-    UNDECIDED,
-    Decider,
-    Decision,
-    FloatArray,
-    Reason,
-    Silence,
-    activity,
-    count_blocks,
-    reason,
-    silence,
-)
-from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card, wants_pictures
+from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray, Silence, silence
+from livesnn.infer.fit import wants_pictures
+from livesnn.infer.load import Engine, load_model, read_card
+from livesnn.infer.model import Model, density_and_mean
+from livesnn.infer.reason import Reason, activity, count_blocks, reason
 from livesnn.sources import open_source
 from livesnn.video import FrameSource, Limit
 
@@ -298,7 +290,9 @@ def run(
     with FrameStream(opened, loaded.card.input, seconds=seconds, denoise=denoise, orientation=orientation) as stream:
         if opened.live:
             warm_up(loaded, stream.resolution, denoise=denoise)
-        yield from run_frames(stream, loaded, state=state, decider=decider, silence=stream.silence)
+        recogniser = Recogniser(loaded)
+        for frame in stream:
+            yield recogniser.step(frame, state=state, decider=decider, silence=stream.silence())
 
 
 def frames(source: str | Path | EventSource | FrameSource, model: str | Path | Model) -> Iterator[Frame]:
@@ -332,79 +326,88 @@ def _opened(source: str | Path | EventSource | FrameSource, model: str | Path | 
     return source
 
 
-_Passed = TypeVar("_Passed", bound=Silence)
-
-
 def run_frames(
-    frames: Iterable[Frame | _Passed],
+    frames: Iterable[Frame],
     model: Model,
     *,
-    state: StateMode | Callable[[], StateMode] = "carry",
-    decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
-    reset_requested: Callable[[], bool] = lambda: False,
-    silence: Callable[[], Silence | None] = lambda: None,
-) -> Iterator[Result | _Passed]:
+    state: StateMode = "carry",
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
+) -> Iterator[Result]:
     """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
 
-    A `Silence` among the frames passes through, too. Raises LivesnnError if a frame doesn't fit the model, ``state``
-    is something else, ``decider`` names a class it hasn't, or the network gives something else than numbers.
-
-    Parameters
-    ----------
-    frames
-        From `events.slicer.frames` with the model's own card, or any other frames of its input's shape.
-    state
-        "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
-        windows and their rates are counted as before. A callable is asked once a frame.
-    decider
-        Turns outputs into a decision. A callable is asked once a frame.
-    reset_requested
-        Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
-        windows and forget the outputs so far.
-    silence
-        Asked once a frame; while it returns one, there is no decision.
+    ``frames`` are those of `events.slicer.frames` with the model's own card, or others of its input's shape. Errors
+    are those of `Recogniser.step`, and a LivesnnError where ``decider`` names a class that the model hasn't.
     """
-    card = model.card
-    deciding = _decider(decider, card)
-    window, decision = _Window(card), UNDECIDED
-    membranes = model.initial_state()
-    carried = 0
+    decider.check(model.card)
+    recogniser = Recogniser(model)
     for frame in frames:
-        if not isinstance(frame, Frame):
-            yield frame
-            continue
+        yield recogniser.step(frame, state=state, decider=decider)
+
+
+class Recogniser:
+    """Steps a model frame by frame, and decides after each; it holds the state and the last window's outputs."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._window = _Window(model.card)
+        self._decision = UNDECIDED  # the last one
+        self._membranes = model.initial_state()
+        self._carried = 0  # frames since the state was zero
+
+    def step(
+        self,
+        frame: Frame,
+        *,
+        state: StateMode = "carry",
+        decider: Decider = Decider(),  # noqa: B008 (frozen)
+        reset: bool = False,
+        silence: Silence | None = None,
+    ) -> Result:
+        """Return the result of the next frame.
+
+        Raises ModelError if it doesn't fit the model, ``state`` is something else, or the network gives something
+        else than numbers.
+
+        Parameters
+        ----------
+        state
+            "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
+            windows and their rates are counted as before.
+        decider
+            Turns outputs into a decision; rules for classes that the model hasn't are ignored.
+        reset
+            Whether the state is reset before this frame, as `Frame.start` does. Both restart the windows and forget
+            the outputs so far.
+        silence
+            The silence in which the frame comes, if any: there is no decision then.
+        """
         begun_s = time.perf_counter()
-        mode = _mode(state)
-        reset = (reset_requested() or frame.start) and carried > 0  # not before the first
+        if state not in get_args(StateMode):
+            raise ModelError(f"unknown state {state!r}: use 'carry' or 'reset'")
+        model, card, window = self._model, self._model.card, self._window
+        reset = (reset or frame.start) and self._carried > 0  # not before the first
         if reset:
             window.restart()
-            decision = UNDECIDED
-        if reset or (mode == "reset" and window.position == 0):
-            membranes, carried = model.initial_state(), 0
-        output, membranes = model.step(frame, membranes)
-        carried += 1
+            self._decision = UNDECIDED
+        if reset or (state == "reset" and window.position == 0):
+            self._membranes, self._carried = model.initial_state(), 0
+        output, self._membranes = model.step(frame, self._membranes)
+        self._carried += 1
         stepped_s = time.perf_counter()
         index, frame_in_window = window.add(output)
         outputs = window.outputs()
-        if callable(decider):
-            deciding = _decider(decider, card)
-        last = membranes[-1] if card.readout == "spikes" else output
-        decision = deciding.decide(deciding.evidence(outputs), last, card, decision)
-        silent = silence()
-        if silent is not None or not window.full:
+        last = self._membranes[-1] if card.readout == "spikes" else output
+        decision = decider.decide(decider.evidence(outputs), last, card, self._decision)
+        if silence is not None or not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
+        self._decision = decision
         arrived_s, decided_s = frame.arrived_s or math.nan, time.perf_counter()
-        latency = Latency(
-            slice_ms=(begun_s - arrived_s) * 1e3,
-            network_ms=(stepped_s - begun_s) * 1e3,
-            total_ms=(decided_s - arrived_s) * 1e3,
-        )
         window.see(frame)
         rates = outputs.mean(axis=0)
-        density, mean = density_and_mean(membranes, card.neuron.threshold)
+        density, mean = density_and_mean(self._membranes, card.neuron.threshold)
         if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
             raise ModelError(f"{card.name} gives NaN or infinity at {frame.t} µs: copy the model or train it again")
-        yield Result(
+        return Result(
             t=frame.t,
             window=index,
             frame_in_window=frame_in_window,
@@ -413,28 +416,19 @@ def run_frames(
             confidence=decision.confidence,
             probabilities=decision.probabilities,
             frame=frame,
-            latency=latency,
+            latency=Latency(
+                slice_ms=(begun_s - arrived_s) * 1e3,
+                network_ms=(stepped_s - begun_s) * 1e3,
+                total_ms=(decided_s - arrived_s) * 1e3,
+            ),
             reset=reset,
             density=density[:-1],
             window_end=window.position == 0,
             membrane=mean,
-            carried=carried,
-            reason=window.reason(decision.label) if silent is None else Reason.NO_EVENTS,
-            silence_s=None if silent is None else silent.seconds,
+            carried=self._carried,
+            reason=window.reason(decision.label) if silence is None else Reason.NO_EVENTS,
+            silence_s=None if silence is None else silence.seconds,
         )
-
-
-def _mode(state: StateMode | Callable[[], StateMode]) -> StateMode:
-    mode = state() if callable(state) else state
-    if mode not in get_args(StateMode):
-        raise ModelError(f"unknown state {mode!r}: use 'carry' or 'reset'")
-    return mode
-
-
-def _decider(decider: Decider | Callable[[], Decider], card: ModelCard) -> Decider:
-    now = decider() if callable(decider) else decider
-    now.check(card)
-    return now
 
 
 class _Window:

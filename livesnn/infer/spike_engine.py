@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
-import weakref
 from collections.abc import Sequence
-from functools import partial
 from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.compiled import forget_stale, is_cached
@@ -21,127 +17,18 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.cost import dense_synops
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
-from livesnn.infer.spikes.intrinsics import entry_point
-from livesnn.infer.spikes.plan import (
-    ADDRESSES,
-    CALLED,
-    EPOCH,
-    LANES,
-    TICKET_WORDS,
-    Addresses,
-    FeatureMap,
-    Plan,
-    aligned,
-    plan,
-    zeros,
-)
+from livesnn.infer.spikes.plan import LANES, Plan, aligned, plan, zeros
 from livesnn.infer.spikes.step import help_steps, run_step
-from livesnn.threads import WAKE_S, Worker, usable_processors
-from livesnn.weights import MOST_MACS, WEIGHTS, Weights, dense_layers, fold_batch_norm, load_weights
-
-Rule = tuple[np.float32, np.float32, bool, bool]
-"""Alpha, threshold, whether spikes reset, whether the read-out fires."""
+from livesnn.infer.spikes.team import Rule, ThreadTeam, make_scratch
+from livesnn.infer.spikes.trace_read_out import Dense, advance_traces, classified, hidden_units
+from livesnn.threads import usable_processors
+from livesnn.weights import MOST_MACS, WEIGHTS, fold_batch_norm, load_weights
 
 ON_TIME_S = 0.001
 """A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time.
 
 Where all threads of a machine have work, one of them is kept from it now and then for milliseconds.
 """
-
-EPSILON = np.float32(1e-5)  # of torch's layer norm
-
-
-class Dense(NamedTuple):
-    """What follows the current of a read-out of traces, with M members, K decays and widths D and H; all float32."""
-
-    alphas: FloatArray  # [K]: the decays
-    mix: FloatArray  # [M, K, K]: how each member mixes them; [0, K, K] if none does
-    hidden: FloatArray  # [M, K·D, H]
-    hidden_bias: FloatArray  # [M, H]
-    classify: FloatArray  # [M·H, classes]
-    classify_bias: FloatArray  # [classes]
-
-    @classmethod
-    def of(cls, weights: Weights, card: ModelCard) -> Dense:
-        """Return a card's, from its weights; raises ModelError that names a missing or unfit tensor."""
-        layers = dense_layers(weights, card)
-        return cls(
-            np.array(card.traces.alphas, np.float32),
-            layers.get("mix", np.zeros((0, 0, 0), np.float32)),
-            np.ascontiguousarray(layers["hidden_weight"]),
-            layers["hidden_bias"][:, 0],
-            np.ascontiguousarray(layers["classify_weight"].T),
-            layers["classify_bias"],
-        )
-
-
-@entry_point
-def advance_traces(dense, current, before, after):  # type: ignore[no-untyped-def]
-    """Advance traces ``before`` [M·K·D] by a current [M·D], all float32, into ``after``; return their mean.
-
-    The equation is that of `livesnn.snn.lif.trace_step`.
-    """
-    members, alphas = len(dense.hidden), dense.alphas
-    width, total, i = current.size // members, np.float32(0), 0
-    for member in range(members):
-        for alpha in alphas:
-            for place in range(member * width, (member + 1) * width):
-                after[i] = alpha * before[i] + (np.float32(1) - alpha) * current[place]
-                total += after[i]
-                i += 1
-    return total / np.float32(after.size)
-
-
-@entry_point
-def mixed_traces(dense, traces):  # type: ignore[no-untyped-def]
-    """Return traces float32 [M·K·D] as each member mixes them."""
-    mixed, decays = traces.copy(), len(dense.alphas)
-    width = traces.size // (len(dense.hidden) * decays)
-    for member in range(len(dense.mix)):
-        for k in range(decays):
-            to = (member * decays + k) * width
-            mixed[to : to + width] = np.float32(0)
-            for j in range(decays):
-                share, of = dense.mix[member, k, j], (member * decays + j) * width
-                if share != 0:
-                    for i in range(width):
-                        mixed[to + i] += share * traces[of + i]
-    return mixed
-
-
-@entry_point
-def hidden_units(dense, traces):  # type: ignore[no-untyped-def]
-    """Return the hidden units max(norm(U) · H + h, 0) float32 [M·H] of traces U float32 [M·K·D], member by member."""
-    members, traced, count = dense.hidden.shape
-    traces = mixed_traces(dense, traces)
-    units = np.empty(members * count, np.float32)
-    for member in range(members):
-        first = member * traced
-        mean, variance = np.float32(0), np.float32(0)
-        for i in range(traced):
-            mean += traces[first + i]
-        mean /= np.float32(traced)
-        for i in range(traced):
-            variance += (traces[first + i] - mean) ** 2
-        scale = np.float32(1) / np.sqrt(variance / np.float32(traced) + EPSILON)
-        own, weights = units[member * count : (member + 1) * count], dense.hidden[member]
-        own[:] = dense.hidden_bias[member]
-        for i in range(traced):
-            normed = (traces[first + i] - mean) * scale
-            for k in range(count):
-                own[k] += normed * weights[i, k]
-    return np.maximum(units, np.float32(0))
-
-
-@entry_point
-def classified(dense, units):  # type: ignore[no-untyped-def]
-    """Return the output C · units + c, float32 [classes], of hidden units float32 [M·H]."""
-    output = dense.classify_bias.copy()
-    for i in range(units.size):
-        if units[i] > 0:
-            for k in range(output.size):
-                output[k] += units[i] * dense.classify[i, k]
-    return output
 
 
 class SpikeNetwork(NamedTuple):
@@ -183,11 +70,11 @@ class SpikeNetwork(NamedTuple):
     def is_compiled(self) -> bool:
         """Return whether all machine code of its step is there, in this process or on disk."""
         forget_stale(help_steps)
-        scratch, floats = _scratch(self.plan).arguments, np.zeros(1, np.float32)
+        own, floats = make_scratch(self.plan).arguments, np.zeros(1, np.float32)
         written = floats, floats, np.zeros((2, 1), np.float32)
         called: list[tuple[Any, tuple[object, ...]]] = [
-            (help_steps, (0, self.rule, *scratch, 0, 0, 0)),
-            (run_step, (0, self.rule, True, 0, floats, written, *scratch)),
+            (help_steps, (0, self.rule, *own, 0, 0, 0)),
+            (run_step, (0, self.rule, True, 0, floats, written, *own)),
         ]
         if self.dense is not None:
             called += [
@@ -295,154 +182,3 @@ def _view(together: FloatArray, layer: _Layer) -> FloatArray:
     first, shape = layer
     part = together[first : first + prod(shape)]
     return part if len(shape) == 1 else part.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
-
-
-LOOKS_BEFORE_SLEEP = 1_500_000
-"""How often a thread looks for the next step before it sleeps: 0.4 to 1.5 ms. Waking up takes 50 to 100 µs."""
-
-LOOKS_TIMED = 50_000
-"""Looks by which it is measured how long one takes: 13 to 50 µs in all."""
-
-LATE_S, LATE_SHARE = 0.001, 1 / 3
-"""The caller has waited for a helper that lost its processor if it waited for longer than both.
-
-A system takes a processor away for milliseconds. In a step of a large network one of them is usual, but not a third
-of the step.
-"""
-
-LATE_EVERY, LATE_AT_ONCE = 120, 3
-"""Helpers may be late in one of so many steps, which leaves p99 as it is, and so many times in a row."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 150, 4800  # Steps without helpers after they were late more often than that
-
-
-class Helping(NamedTuple):
-    """Whether helpers are called to a step. On a busy machine, where they were late too often, they pause."""
-
-    alone: int = 0  # steps that are still left of a pause
-    allowed: float = LATE_AT_ONCE  # how often they may be late before the next pause
-    pause: int = FIRST_PAUSE  # steps of the next pause: they double, until helpers are on time for a while
-
-    def after_alone(self) -> Helping:
-        """Return what follows a step without helpers."""
-        return self._replace(alone=self.alone - 1) if self.alone else self
-
-    def after_helped(self, step_s: float, waited_s: float) -> Helping:
-        """Return what follows a step with helpers, in ``waited_s`` of which the caller waited for them."""
-        if waited_s > max(LATE_S, LATE_SHARE * step_s):
-            if self.allowed >= 1:
-                return self._replace(allowed=self.allowed - 1)
-            return Helping(self.pause, 0.0, min(2 * self.pause, LONGEST_PAUSE))
-        allowed = min(self.allowed + 1 / LATE_EVERY, LATE_AT_ONCE)
-        return Helping(0, allowed, FIRST_PAUSE if allowed == LATE_AT_ONCE else self.pause)
-
-
-class _Shared(NamedTuple):
-    """What all threads share: the board and its address, the arrays that it points to, and the rule."""
-
-    address: int
-    board: npt.NDArray[np.int64]
-    network: Plan
-    words: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
-    rule: Rule
-
-
-class _Scratch(NamedTuple):
-    """One thread's own working memory: ``arrays``, and as a kernel's arguments their addresses and the lanes."""
-
-    arguments: tuple[object, ...]
-    arrays: tuple[npt.NDArray[Any], npt.NDArray[Any]]
-
-
-class ThreadTeam:
-    """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to.
-
-    No thread waits for one that hasn't begun a band: whoever comes takes the next, and the caller can take them all.
-    A helper that has begun one may lose its processor: `helping` says whether they are called.
-    """
-
-    def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
-        self._shared = _share(network, rule, threads)
-        self._scratch = _scratch(network)
-        forget_stale(help_steps)
-        # Compiled in this thread: a process that ends while a helper compiles would abort.
-        self._look_for(0)
-        self._look_s = min(self._look_for(LOOKS_TIMED) for _ in range(3)) / LOOKS_TIMED
-        self.helping = Helping()
-        self._wake_ups = [threading.Event() for _ in range(threads - 1)]
-        for thread, wake_up in enumerate(self._wake_ups, 1):
-            worker = Worker(f"spikes-{thread}", partial(_help, thread, wake_up, self._shared)).start()
-            weakref.finalize(self, worker.stop.set)
-
-    @property
-    def steps(self) -> int:
-        return int(self._shared.board[EPOCH])
-
-    @property
-    def last_with_helpers(self) -> int:
-        """Which of them was the last that the helpers were called to; 0: none."""
-        return int(self._shared.board[CALLED])
-
-    def step(
-        self,
-        frame: npt.NDArray[np.uint8],
-        before: FloatArray,
-        written: tuple[FloatArray, FloatArray, FloatArray],
-        *,
-        alone: bool,
-    ) -> None:
-        """Advance by one frame, ``alone``: without the helpers; the arguments are those of `step.run_step`."""
-        begun_s = time.perf_counter()
-        alone = alone or not self._wake_ups or self.helping.alone > 0
-        for wake_up in () if alone else self._wake_ups:
-            if not wake_up.is_set():
-                wake_up.set()
-        where = _address(frame)
-        address, rule = self._shared.address, self._shared.rule
-        looks = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
-        if alone:
-            self.helping = self.helping.after_alone()
-        else:
-            self.helping = self.helping.after_helped(time.perf_counter() - begun_s, looks * self._look_s)
-
-    def _look_for(self, looks: int) -> float:
-        """Return how long so many looks at the board take, in seconds, where there is no step."""
-        begun_s = time.perf_counter()
-        help_steps(self._shared.address, self._shared.rule, *self._scratch.arguments, 0, 0, looks)
-        return time.perf_counter() - begun_s
-
-
-def _share(network: Plan, rule: Rule, threads: int) -> _Shared:
-    maps = [FeatureMap(*row) for row in network.layers.tolist()]
-    depth, bands = len(maps), max(-(-layer.height // layer.band) for layer in maps[1:])
-    words = zeros(depth * threads * TICKET_WORDS, np.int64), zeros(depth * bands * TICKET_WORDS, np.int64)
-    arrays = {name: array for name, array in network._asdict().items() if isinstance(array, np.ndarray)}
-    where = {name: _address(array) for name, array in arrays.items()}
-    addresses = Addresses(
-        frame=0, before=0, after=0, **where, tickets=_address(words[0]), finished=_address(words[1]), depth=depth,
-        taps_in_all=len(network.taps), classes=network.bias.size, currents_in_all=network.currents.size,
-        threads=threads, bands=bands,
-    )  # fmt: skip
-    board = zeros(ADDRESSES + len(addresses), np.int64)
-    board[ADDRESSES:] = addresses
-    return _Shared(_address(board), board, network, words, rule)
-
-
-def _scratch(network: Plan) -> _Scratch:
-    found = set(network.layers[:, FeatureMap._fields.index("lanes")].tolist())
-    some = (lanes if lanes in found else None for lanes in LANES)
-    arrays = zeros(LANES[0] + network.scratch, np.float32), zeros(network.scratch, np.int16)
-    return _Scratch((*map(_address, arrays), *some), arrays)
-
-
-def _address(array: npt.NDArray[Any]) -> int:
-    return array.__array_interface__["data"][0]
-
-
-def _help(thread: int, wake_up: threading.Event, shared: _Shared, stop: threading.Event) -> None:
-    """Take part in steps until ``stop``; after a while without one, sleep until woken up."""
-    scratch, epoch = _scratch(shared.network), 0
-    while not stop.is_set():
-        if wake_up.wait(WAKE_S):
-            wake_up.clear()
-            epoch = help_steps(shared.address, shared.rule, *scratch.arguments, thread, epoch, LOOKS_BEFORE_SLEEP)

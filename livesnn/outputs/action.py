@@ -26,7 +26,8 @@ import numpy as np
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, error_message
 from livesnn.events.packet import Closing
-from livesnn.infer.decide import OTHER, STALE_US
+from livesnn.infer.decide import STALE_US
+from livesnn.infer.reason import OTHER
 from livesnn.infer.run import Result
 from livesnn.subprocesses import run_apart
 from livesnn.threads import WAKE_S, BoundedQueue, Worker

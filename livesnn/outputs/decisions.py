@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from livesnn.card import ModelCard
 from livesnn.console import json_line
-from livesnn.infer.decide import Percentiles
+from livesnn.infer.statistics import Percentiles
 from livesnn.outputs.lines import Row, Summary
 from livesnn.outputs.loop import Feed, Message, OutputLoop
 

@@ -23,19 +23,13 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import costs, energy_constants, mean_density
-from livesnn.infer.decide import ADVICE, Decider, Percentiles, Reason, Silence, Tally
-from livesnn.infer.model import (
-    DEFAULT_MODEL,
-    Engine,
-    Model,
-    fit_events,
-    load_model,
-    only_model_for,
-    read_card,
-    shipped_for,
-    wants_pictures,
-)
-from livesnn.infer.run import FrameStream, Result, StateMode, run_frames, warm_up
+from livesnn.infer.decide import Decider, Silence
+from livesnn.infer.fit import fit_events, only_model_for, shipped_for, wants_pictures
+from livesnn.infer.load import DEFAULT_MODEL, Engine, load_model, read_card
+from livesnn.infer.model import Model
+from livesnn.infer.reason import ADVICE, Reason
+from livesnn.infer.run import FrameStream, Recogniser, Result, StateMode, warm_up
+from livesnn.infer.statistics import Percentiles, Tally
 from livesnn.infer.switching_engine import PREPARING, in_use, note_of
 from livesnn.progress import Notify, Progress, no_notice, no_progress
 from livesnn.signals import ending_sets
@@ -145,7 +139,7 @@ def decide_all(
 
     Of a live source, what the network can't take in time is dropped and counted. When it falls silent, a row without
     a decision takes back the one before. Ctrl-C ends it as ``seconds`` does; pressed again, at once. Other parameters
-    are as for `livesnn.run` and `run_frames`. Raises LivesnnError when the source or the model can't be opened, or
+    are as for `livesnn.run`. Raises LivesnnError when the source or the model can't be opened, or
     fails on the way, and when the decider names a class that the model hasn't.
     """
     pictures = wants_pictures(source, options.model)
@@ -179,18 +173,19 @@ def decide_all(
                 warm_up(loaded, stream.resolution, denoise=options.denoise)
             reset, dropped = False, 0  # since the row before, and until then
             row: Row | None = None
-            for result in run_frames(
-                stream.with_silences(),
-                loaded,
-                state=options.state,
-                decider=decider_now or options.decider,
-                reset_requested=reset_requested,
-                silence=stream.silence,
-            ):
-                if isinstance(result, Silence):
+            recogniser = Recogniser(loaded)
+            for frame in stream.with_silences():
+                if isinstance(frame, Silence):
                     if row is not None and row.silence_s is None:
-                        yield _taken_back(row, result)
+                        yield _taken_back(row, frame)
                     continue
+                result = recogniser.step(
+                    frame,
+                    state=options.state,
+                    decider=decider_now() if decider_now else options.decider,
+                    reset=reset_requested(),
+                    silence=stream.silence(),
+                )
                 totals.add(result)
                 see(result)
                 reset |= result.reset

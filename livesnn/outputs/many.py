@@ -23,7 +23,8 @@ from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.labels import SUFFIX
 from livesnn.events.packet import Closing
 from livesnn.files import closed_on_error, replace_file, stamp
-from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_folder, read_card
+from livesnn.infer.load import DEFAULT_MODEL, Engine, load_model, model_folder, read_card
+from livesnn.infer.model import Model
 from livesnn.infer.spike_engine import SpikeNetwork, runs
 from livesnn.infer.switching_engine import load_spike
 from livesnn.outputs.lines import RunOptions, Summary, decide_all

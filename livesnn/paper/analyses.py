@@ -23,7 +23,8 @@ from torch import Tensor
 from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, State, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model, State
 from livesnn.paper.results import Folders, check_writable, load, save
 from livesnn.paper.table_cells import ROWS, Cell
 from livesnn.snn import SpikingNetwork

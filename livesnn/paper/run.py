@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from livesnn.bench import machine
 from livesnn.console import say
 from livesnn.errors import DataError, StoppedError, TrainError
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.paper.results import (
     Folders,
     Record,

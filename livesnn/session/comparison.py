@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -16,9 +16,11 @@ from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Packet
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.decide import Decider, Percentiles
-from livesnn.infer.model import Engine, Model, load_model
-from livesnn.infer.run import Latency, Result, StateMode, run_frames, warm_up
+from livesnn.infer.decide import Decider
+from livesnn.infer.load import Engine, load_model
+from livesnn.infer.model import Model
+from livesnn.infer.run import Latency, Recogniser, Result, StateMode, warm_up
+from livesnn.infer.statistics import Percentiles
 from livesnn.session.control import Choices
 from livesnn.session.playback import EventPlayback, Playback
 from livesnn.session.results import LAST_RESULTS, ResultTracker, ShownResult
@@ -42,10 +44,10 @@ class Second:
     leak: float | None = None
     denoise: bool = False  # whether noise is filtered for this one only; without effect where it is for both
 
-    def decider(self, choices: Choices, card: ModelCard) -> Decider:
-        """Return what decides with this one."""
+    def decider(self, usual: Decider) -> Decider:
+        """Return what decides with this one, where the session itself decides as ``usual``."""
         given = {"threshold": self.threshold, "leak": self.leak}
-        return choices.decider_of(card).merge({name: value for name, value in given.items() if value is not None})
+        return usual.merge({name: value for name, value in given.items() if value is not None})
 
 
 class Agreement(NamedTuple):
@@ -96,15 +98,9 @@ class Comparison:
         self._live_frame_us = first.input.slice.delta_t_us if playback.live else None
         self._tracker = ResultTracker()
         self._waiting: deque[Frame] = deque()  # of its own slices, later than the first's last frame
-        self._given: deque[Frame] = deque()  # to `_results`
         self._reset_by_hand = False
-        self._results = run_frames(
-            self._take(),
-            model,
-            state=lambda: second.state_mode or choices().state_mode,
-            decider=lambda: second.decider(choices(), model.card),
-            reset_requested=self._take_reset,
-        )
+        self._choices = choices
+        self._recogniser = Recogniser(model)
         self._newest: ShownResult | None = None
         self._latencies: deque[tuple[Latency, Latency]] = deque(maxlen=LAST_RESULTS)
         self._agreement = _Agreement()
@@ -166,17 +162,13 @@ class Comparison:
         return Difference(agreement, network, total, late)  # type: ignore[arg-type]  # both have two
 
     def _step(self, frame: Frame, slice_s: float, start_us: int) -> None:
-        # As if the first hadn't stepped before.
-        self._given.append(replace(frame, arrived_s=time.perf_counter() - slice_s))
-        self._newest = self._tracker.add(next(self._results), self.model.card, start_us)
-
-    def _take(self) -> Iterator[Frame]:
-        while True:
-            yield self._given.popleft()
-
-    def _take_reset(self) -> bool:
-        requested, self._reset_by_hand = self._reset_by_hand, False
-        return requested
+        choices, second = self._choices(), self.second
+        frame = replace(frame, arrived_s=time.perf_counter() - slice_s)  # as if the first hadn't stepped before
+        reset, self._reset_by_hand = self._reset_by_hand, False
+        result = self._recogniser.step(
+            frame, state=second.state_mode or choices.state_mode, decider=second.decider(choices.decider), reset=reset
+        )
+        self._newest = self._tracker.add(result, self.model.card, start_us)
 
 
 def why_not(first: ModelCard, second: ModelCard, *, has_events: bool) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from livesnn.card import ModelCard
 from livesnn.events.pipeline import See
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S, Recorder
 from livesnn.events.slicer import Frame
@@ -45,34 +44,8 @@ class Choices:
     # Whether noise is filtered out for the network and the picture; recordings always keep it.
     denoise: bool = False
     mirrored: bool = False  # whether a person sees the picture mirrored; the network never does
-    # When there is a decision, with any model; it names no classes.
+    # When there is a decision, with any model; rules for classes that a model hasn't are ignored.
     decider: Decider = field(default_factory=Decider)
-    # What differs for the classes of a model, by the name on its card: only ``thresholds`` and ``deny`` are used.
-    by_model: Mapping[str, Decider] = field(default_factory=dict)
-
-    def decider_of(self, card: ModelCard) -> Decider:
-        """Return what decides with this model; rules for classes that it doesn't have are ignored."""
-        rules = self.by_model.get(card.name)
-        if rules is None:  # asked for each frame
-            return self.decider
-        deny = tuple(label for label in rules.deny if label in card.classes)
-        thresholds = {label: value for label, value in rules.thresholds.items() if label in card.classes}
-        return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
-
-    def with_decider(self, decider: Decider, card: ModelCard | None) -> Choices:
-        """Return choices that decide so; its classes are those of ``card``, and without one all rules stay.
-
-        Rules for classes that only another model of the same name has stay too.
-        """
-        by_model = dict(self.by_model)
-        if card is not None:
-            last = by_model.pop(card.name, Decider())
-            deny = (*(label for label in last.deny if label not in card.classes), *decider.denied(card))
-            others = {label: value for label, value in last.thresholds.items() if label not in card.classes}
-            thresholds = others | dict(decider.thresholds)
-            if deny or thresholds:
-                by_model[card.name] = Decider(deny=deny, thresholds=thresholds)
-        return replace(self, decider=replace(decider, thresholds={}, allow=(), deny=()), by_model=by_model)
 
 
 STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends

@@ -15,7 +15,8 @@ from livesnn.errors import SourceError
 from livesnn.events.convert import written_whole
 from livesnn.events.filters import Orientation, Stretch
 from livesnn.events.recording import Recording
-from livesnn.infer.model import Engine, Model, load_model
+from livesnn.infer.load import Engine, load_model
+from livesnn.infer.model import Model
 from livesnn.infer.run import FrameStream, run_frames
 from livesnn.infer.switching_engine import in_use
 from livesnn.progress import Progress, no_progress, share_of_time
@@ -113,10 +114,9 @@ def _write_table(
     choices = spec.choices
     denoise = choices.denoise and not isinstance(source, FrameSource)
     frames = FrameStream(source, model.card.input, orientation=spec.orientation, denoise=denoise)
-    decider = choices.decider_of(model.card)
 
     def rows() -> Iterator[DecisionRow]:
-        for result in run_frames(frames, model, state=choices.state_mode, decider=decider):
+        for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider):
             if result.t >= stretch_us[1]:
                 return
             reached(result.t)

@@ -17,8 +17,9 @@ from livesnn.card import InputSpec, ModelCard
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.event_rate import RATE_S
 from livesnn.infer.cost import dense_synops, energy_estimate_uj, macs, mean_density
-from livesnn.infer.decide import Decision, Percentiles, Tally
+from livesnn.infer.decide import Decision
 from livesnn.infer.run import Latency, Result
+from livesnn.infer.statistics import Percentiles, Tally
 
 HISTORY_US = 10_000_000  # Stream time that a `History` goes back
 HISTORY_STEP_US = 20_000  # Values nearer to each other than this would fall on one pixel

@@ -16,8 +16,9 @@ from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Silence, silence
-from livesnn.infer.model import Engine, Model, load_model
-from livesnn.infer.run import Result, run_frames, warm_up
+from livesnn.infer.load import Engine, load_model
+from livesnn.infer.model import Model
+from livesnn.infer.run import Recogniser, Result, warm_up
 from livesnn.progress import Stopped
 from livesnn.session.camera_settings import CameraFiles, Mounting
 from livesnn.session.comparison import Comparer, Comparison
@@ -158,14 +159,12 @@ class Session:
             if model is None or stop.is_set():  # by now another session may step that model
                 raise Stopped
             display = self._open(playback, model)
-            for result in run_frames(
-                self._frames(playback, model, display, stop),
-                model,
-                state=lambda: self.control.choices.state_mode,
-                decider=lambda: self.control.choices.decider_of(model.card),
-                reset_requested=self._take_reset,
-                silence=lambda: self.silence,
-            ):
+            recogniser = Recogniser(model)
+            for frame in self._frames(playback, model, display, stop):
+                choices, reset = self.control.choices, self._take_reset()
+                result = recogniser.step(
+                    frame, state=choices.state_mode, decider=choices.decider, reset=reset, silence=self.silence
+                )
                 self._publish(result, playback, model)
                 self._save_hot_pixels(playback)
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from livesnn.console import capitalised
-from livesnn.infer.decide import ADVICE
+from livesnn.infer.reason import ADVICE
 from livesnn.infer.run import Result
 
 # They maximise the smallest distance between two of them (OKLab) on both grounds, in normal sight and in each colour

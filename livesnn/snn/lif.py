@@ -13,8 +13,8 @@ The factor (1 − O[t−1, n]) is the reset ("rest"): a neuron that spiked start
 left out. The state of a layer is only U, as O[t−1] = [U[t−1] ≥ T] follows from it. A membrane read-out never spikes
 or resets, and Eq. 5 then averages U[t, N] in place of O[t, N]. That mean is taken in infer/run.py.
 
-The spike-driven engine computes the same step in infer/spikes/step.py, and the traces in infer/spike_engine.py:
-change both, or their outputs differ.
+The spike-driven engine computes the same in infer/spikes: the step in step.py, the traces in trace_read_out.py.
+Change both, or their outputs differ.
 
 Backwards in time (BPTT), with f′ for dO/dU (`Surrogate`) and L for the loss:
 

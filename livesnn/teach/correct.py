@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.decide import OTHER
-from livesnn.infer.model import model_folder
+from livesnn.infer.load import model_folder
+from livesnn.infer.reason import OTHER
 from livesnn.teach.detector import room, with_moments
 from livesnn.teach.model import (
     BIAS,

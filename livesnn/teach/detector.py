@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError
-from livesnn.infer.decide import OTHER, THRESHOLD
+from livesnn.infer.decide import THRESHOLD
 from livesnn.infer.model import Model
 from livesnn.infer.onnx_engine import MIX
+from livesnn.infer.reason import OTHER
 from livesnn.progress import Progress
 from livesnn.teach.lesson import MOVES, Clip, Take, moved
 from livesnn.teach.model import BIAS, HIDDEN, HIDDEN_BIAS, OFFSET, PROJECT, SIMULATED, WEIGHT, FloatArray

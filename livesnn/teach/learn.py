@@ -12,7 +12,7 @@ import numpy as np
 from livesnn.card import Measured, ModelCard
 from livesnn.errors import DataError, ModelError
 from livesnn.infer.decide import THRESHOLD, probabilities
-from livesnn.infer.model import load_model, model_folder
+from livesnn.infer.load import load_model, model_folder
 from livesnn.progress import Progress, no_progress
 from livesnn.teach.detector import Detector, Examples, held_out, learn_moments, learn_row
 from livesnn.teach.lesson import OTHERWISE, Clip, Take, at_tempo, moved, movement, still_before

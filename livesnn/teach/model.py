@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError, reason_of
-from livesnn.infer.model import load_model, model_folder, shipped_models
+from livesnn.infer.load import load_model, model_folder, shipped_models
 from livesnn.paths import own_models_dir
 from livesnn.teach.recordings import RECORDINGS, Recordings, recordings_file
 from livesnn.teach.report import describe_model

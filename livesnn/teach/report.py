@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from livesnn.card import Measured, ModelCard
 from livesnn.console import capitalised
 from livesnn.errors import ModelError
-from livesnn.infer.decide import OTHER
+from livesnn.infer.reason import OTHER
 
 MISSED = 0.5  # Share of a gesture, performed otherwise than in the lesson, below which that should be shown too
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import OTHER
 from livesnn.infer.model import Model, pooled_spikes
 from livesnn.infer.onnx_engine import MIX
-from livesnn.infer.spike_engine import EPSILON, Dense, hidden_units
+from livesnn.infer.reason import OTHER
+from livesnn.infer.spikes.trace_read_out import EPSILON, Dense, hidden_units
 from livesnn.teach.lesson import Clip, Take, still_before
 from livesnn.teach.model import EMBEDDING, HIDDEN, HIDDEN_BIAS, OFFSET, PROJECT, FloatArray
 from livesnn.weights import Weights, load_tensors

@@ -166,10 +166,13 @@ def decided_clips(model: Model, clips: Clips, state: Literal["carry", "reset"]) 
     """
     length, window = clips.frames.shape[1], model.card.input.window
     position = 0
-    frames = (Frame(0, data, 0) for clip in clips.frames for data in clip)
-    resets, decider = lambda: state == "reset" and position == 0, Decider(threshold=0.0, leak=0.0)
+    frames = (
+        Frame(0, data, 0, start=state == "reset" and number == 0)
+        for clip in clips.frames
+        for number, data in enumerate(clip)
+    )
     densities, ends = [], []
-    for result in run_frames(frames, model, reset_requested=resets, decider=decider):
+    for result in run_frames(frames, model, decider=Decider(threshold=0.0, leak=0.0)):
         densities.append(result.density)
         position = (position + 1) % length
         if position % window == 0:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from livesnn.errors import DataError
 from livesnn.events.slicer import frames
 from livesnn.infer.cost import mean_density
-from livesnn.infer.decide import OTHER, Decider
+from livesnn.infer.decide import Decider
 from livesnn.infer.model import Model
+from livesnn.infer.reason import OTHER
 from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import Segment
 from livesnn.train.datasets.clips import UncutStream

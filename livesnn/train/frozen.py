@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model, model_folder, pooled_spikes
+from livesnn.infer.load import load_model, model_folder
+from livesnn.infer.model import pooled_spikes
 from livesnn.snn import SpikingNetwork
 from livesnn.train.datasets.cache import made_in_parts
 from livesnn.train.datasets.clips import Frames, Stack, Streams

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.files import replace_file
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.onnx_engine import load_graph
 from livesnn.snn.checkpoint import onnx_step, weights_of
 from livesnn.snn.network import SpikingNetwork

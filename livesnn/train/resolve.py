@@ -13,7 +13,7 @@ import msgspec
 from livesnn.card import ModelCard
 from livesnn.console import say
 from livesnn.errors import ModelError, TrainError
-from livesnn.infer.model import model_folder
+from livesnn.infer.load import model_folder
 from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import (
     MODEL_FIELDS,

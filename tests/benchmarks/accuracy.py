@@ -28,7 +28,8 @@ from livesnn.errors import DataError
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Events, EventSource, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer, stack_clip
-from livesnn.infer.model import Model, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_clip, gesture_stream
 from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored

@@ -21,7 +21,8 @@ from livesnn.bench.step import THREADS
 from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model
 
 WARM_UP = 200
 """Steps before each turn."""

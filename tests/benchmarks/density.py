@@ -27,8 +27,9 @@ from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.cost import FloatArray, mean_density, synops
-from livesnn.infer.decide import Percentiles
-from livesnn.infer.model import Model, density_and_mean, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model, density_and_mean
+from livesnn.infer.statistics import Percentiles
 from livesnn.paths import recordings_dir
 from livesnn.sources import event_source, open_source
 from livesnn.threads import Worker, usable_processors

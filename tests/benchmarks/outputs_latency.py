@@ -38,7 +38,7 @@ from livesnn.bench import machine
 from livesnn.console import say, write, write_json
 from livesnn.events.cameras.network import Address
 from livesnn.events.filters import Orientation
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import OutputLoop

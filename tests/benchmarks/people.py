@@ -25,7 +25,8 @@ from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.decide import Decider
-from livesnn.infer.model import Model, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
 from livesnn.sources import open_events

@@ -24,7 +24,8 @@ from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, State, model_folder, zero_state
+from livesnn.infer.load import model_folder
+from livesnn.infer.model import Model, State, zero_state
 from livesnn.infer.onnx_engine import feeds
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.lif import Surrogate

@@ -29,7 +29,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.slicer import frames
 from livesnn.infer import onnx_engine, spike_engine
-from livesnn.infer.model import Engine, load_model
+from livesnn.infer.load import Engine, load_model
 from livesnn.paths import recordings_dir
 from livesnn.sources import event_source, open_source
 from tests.benchmarks.random_network import card_of, write_levelled

@@ -30,8 +30,9 @@ from livesnn.events.cameras.driver import Device, Driver
 from livesnn.events.cameras.prophesee import WAIT_S, PropheseeDriver
 from livesnn.events.packet import Events, EventSource, Resolution
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Percentiles
-from livesnn.infer.model import Engine, Model, State, load_model
+from livesnn.infer.load import Engine, load_model
+from livesnn.infer.model import Model, State
+from livesnn.infer.statistics import Percentiles
 from livesnn.sources import Source
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from livesnn.cli.parser import run_script
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Packet
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.model import load_model, model_folder, pooled_spikes
+from livesnn.infer.load import load_model, model_folder
+from livesnn.infer.model import pooled_spikes
 from livesnn.simulate.body import IMAGE, Array, Limbs, Random, draw_beat, joints, log_uniform, resting
 from livesnn.simulate.everyday import _FAVOURITES, _STROKES, through
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene, _warmed_up, clip_frames

@@ -26,8 +26,9 @@ from livesnn.console import say, write_json
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import UNDECIDED, Decider, FloatArray
-from livesnn.infer.model import load_model, model_folder, pooled_spikes
-from livesnn.infer.spike_engine import EPSILON, Dense
+from livesnn.infer.load import load_model, model_folder
+from livesnn.infer.model import pooled_spikes
+from livesnn.infer.spikes.trace_read_out import EPSILON, Dense
 from livesnn.teach.learn import teach
 from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.cache import cached, in_processes

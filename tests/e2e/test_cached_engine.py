@@ -18,7 +18,7 @@ STEPS = """
 import sys
 import numpy as np
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.spike_engine import SpikeModel
 from pathlib import Path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.paths import models_dir, recordings_dir
 from tests import trees
 from tests.waiting import eventually, in_real_time

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNTIL_SPIKES = """
 import json, sys, time
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.events.slicer import Frame
 import numpy as np
@@ -37,7 +37,7 @@ print(json.dumps([engines[0], engines[-1], note]))
 WHILE_COMPILING = """
 import sys
 import psutil
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from tests.waiting import eventually
 
 model = load_model(sys.argv[1])

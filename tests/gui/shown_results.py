@@ -8,7 +8,8 @@ import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Decision, Reason
+from livesnn.infer.decide import Decision
+from livesnn.infer.reason import Reason
 from livesnn.infer.run import Latency, Result
 from livesnn.session.results import History, ShownResult
 from livesnn.simulate.motions import GESTURES

@@ -32,7 +32,7 @@ from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
-from livesnn.infer.model import read_card, shipped_models
+from livesnn.infer.load import read_card, shipped_models
 from livesnn.paths import models_dir, recordings_dir
 from livesnn.threads import Latest
 from tests.fake_camera import device

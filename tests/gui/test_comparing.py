@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.comparing import LATE, AgreementView, CompareDialog, ComparisonPanel, percent
 from livesnn.app.main_window import MainWindow
-from livesnn.infer.decide import Percentiles
+from livesnn.infer.statistics import Percentiles
 from livesnn.session.comparison import Agreement, Difference, Second
 from livesnn.session.control import Choices
 from tests.synthetic import CARD, write_model

@@ -21,7 +21,6 @@ from livesnn.cli.options import DecisionFlags
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.infer.decide import Decider
-from livesnn.session.control import Choices
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 from tests.waiting import in_real_time
 
@@ -35,14 +34,6 @@ import json, sys
 from livesnn.app.application import run_app
 print(json.dumps(run_app(sys.argv[1], sys.argv[2], decisions=json.loads(sys.argv[3]))))
 """
-
-
-def test_choices_name_classes_of_their_own_model_alone() -> None:
-    choices = Choices(
-        decider=STRICT, by_model={"columns": Decider(deny=("3", "gone"), thresholds={"5": 0.7, "gone": 0.1})}
-    )
-    assert choices.decider_of(CARD) == replace(STRICT, deny=("3",), thresholds={"5": 0.7})
-    assert choices.decider_of(replace(CARD, name="another")) == STRICT
 
 
 # In the window
@@ -101,7 +92,7 @@ def test_a_class_without_a_mark_is_never_named_from_then_on(
     assert {"1", "3", "5", "7"} <= set(named)
 
 
-def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
+def test_what_is_chosen_is_remembered_with_the_classes(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
@@ -116,36 +107,30 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     dialog.classes.rows["3"][1].setValue(70.0)
     dialog.accept()
     now = SettingsFile(tmp_path / "settings.json").now
-    assert now.choices.decider == STRICT
-    assert now.choices.by_model == {"columns": Decider(deny=NO_EVEN, thresholds={"3": 0.7})}
+    assert now.choices.decider == replace(STRICT, deny=NO_EVEN, thresholds={"3": 0.7})
     again = ask(make_window(settings=SettingsFile(tmp_path / "settings.json")))
     assert (again.threshold.value(), again.hysteresis.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
     assert (again.classes.denied, again.classes.thresholds) == (NO_EVEN, {"3": 0.7})
 
 
-def test_rules_of_classes_that_another_model_of_the_name_has_are_kept(
-    make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_rules_for_classes_of_another_model_are_kept(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
-    window = make_window(settings=settings)
-    fewer, other = replace(CARD, classes=("1", "2", "3")), replace(CARD, classes=("3", "4", "5"))
-    window.player.choose_decider(Decider(deny=("1",), thresholds={"2": 0.6, "3": 0.7}), fewer)
-    window.player.choose_decider(Decider(deny=("4",), thresholds={"5": 0.8}), other)
-    now = SettingsFile(tmp_path / "settings.json").now
-    assert now.choices.by_model == {"columns": Decider(deny=("1", "4"), thresholds={"2": 0.6, "5": 0.8})}
+    settings.choose(decider=Decider(deny=("wave", "1"), thresholds={"clap": 0.6, "3": 0.7}))
+    dialog = ask(make_window(settings=settings))
+    mark(dialog, ("1",), marked=True)
+    dialog.classes.rows["3"][1].setValue(80.0)
+    dialog.accept()
+    decider = SettingsFile(tmp_path / "settings.json").now.choices.decider
+    assert decider == Decider(deny=("wave",), thresholds={"clap": 0.6, "3": 0.8})
 
 
-def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_are_chosen(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    settings = SettingsFile(tmp_path / "settings.json")
-    window = make_window(settings=settings)
-    flagged = window.player.choices.with_decider(Decider(deny=("3",)), replace(CARD, name="of a flag"))
-    window.player.apply(flagged)
-    play(qtbot, window, recording)
-    ask(window).accept()
-    assert SettingsFile(tmp_path / "settings.json").now.choices.by_model == {}
-    assert window.player.choices.by_model == {"of a flag": Decider(deny=("3",))}
+def test_rules_that_an_older_file_keeps_for_each_model_are_taken_over(tmp_path: Path) -> None:
+    rules = {"columns": {"deny": ["3"], "thresholds": {"5": 0.7}}, "other": {"deny": ["3", "wave"]}}
+    old = {"choices": {"loop": False, "decider": {"threshold": 0.8}, "by_model": rules}}
+    (tmp_path / "settings.json").write_text(json.dumps(old))
+    choices = SettingsFile(tmp_path / "settings.json").now.choices
+    assert choices.decider == Decider(threshold=0.8, deny=("3", "wave"), thresholds={"5": 0.7})
+    assert not choices.loop
 
 
 def test_an_impossible_threshold_is_the_default(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from livesnn.app.widgets.basics import NOTHING
 from livesnn.app.widgets.network_cards import NumbersPanel
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseCounts
-from livesnn.infer.decide import Percentiles
+from livesnn.infer.statistics import Percentiles
 from livesnn.session.results import Statistics
 from tests.synthetic import noisy_bar, write_recording
 

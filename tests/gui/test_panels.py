@@ -16,7 +16,7 @@ from livesnn.app.widgets.bars import Banner, BannerKind, Header
 from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.infer.cost import energy_constants
-from livesnn.infer.decide import Percentiles
+from livesnn.infer.statistics import Percentiles
 from livesnn.session.results import Statistics
 
 from .shown_results import CARD, even_but, make_result

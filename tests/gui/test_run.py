@@ -19,7 +19,7 @@ from livesnn.app.demo import demo_of, model_for
 from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
-from livesnn.infer.model import model_folder as folder_of
+from livesnn.infer.load import model_folder as folder_of
 from tests.waiting import eventually, in_real_time
 
 PROGRAM = """

@@ -107,7 +107,6 @@ import sys
 from pathlib import Path
 from livesnn.app.settings import SettingsFile
 from livesnn.events.filters import Orientation
-from livesnn.infer.decide import Decider
 
 file, who = sys.argv[1:]
 settings = SettingsFile(Path(file))
@@ -115,7 +114,6 @@ print("ready", flush=True)
 input()
 for camera in (f"{who}{number}" for number in range(40)):
     settings.change(mounted={**settings.now.mounted, camera: Orientation(1)})
-    settings.choose(by_model={**settings.now.choices.by_model, camera: Decider(deny=("other",))})
 """
 
 
@@ -138,7 +136,6 @@ def test_two_programs_that_write_at_the_same_time_lose_nothing(tmp_path: Path) -
         assert program.returncode == 0
     now = SettingsFile(file).now
     assert set(now.mounted) == {f"{who}{number}" for who in "AB" for number in range(40)}
-    assert set(now.choices.by_model) == set(now.mounted)
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_each_source_has_its_own_state_model_and_choices(open_two: OpenTwo, reco
     assert second.player.opened is not None
     assert first.player.opened.model is not second.player.opened.model
     second.choose(state_mode="reset")
-    second.player.apply(second.player.choices.with_decider(Decider(threshold=0.9), None))
+    second.player.apply(replace(second.player.choices, decider=Decider(threshold=0.9)))
     assert first.player.choices.state_mode == "carry"
     assert first.player.choices.decider == Decider()
 

@@ -23,7 +23,7 @@ from livesnn.app.teaching import NONE_NAMED, NOT_LIVE, NOT_TAUGHT, NOTHING_TO_UN
 from livesnn.events.cameras.network import Address
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.infer.model import own_models, read_card
+from livesnn.infer.load import own_models, read_card
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import EventOutput
 from livesnn.progress import no_notice

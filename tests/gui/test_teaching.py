@@ -19,7 +19,7 @@ from livesnn.app.recording import IN_A_LESSON
 from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, PAUSED, Learning, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
-from livesnn.infer.model import own_models
+from livesnn.infer.load import own_models
 from livesnn.teach.recordings import lessons_dir, recordings_of
 from tests.waiting import eventually
 

@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.widgets.basics import CaptionRow, ShorteningLabel
 from livesnn.app.widgets.readout import DecisionView, ReadoutPanel, fitting_pixels
-from livesnn.infer.decide import ADVICE, Decision
+from livesnn.infer.decide import Decision
+from livesnn.infer.reason import ADVICE
 from livesnn.session.verdict import Verdict
 
 from .shown_results import CARD, GESTURES, even_but, make_result

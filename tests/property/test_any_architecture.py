@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, TraceSpec
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.spike_engine import SpikeModel
 from tests.networks import CLOSE, agree, write_network
 

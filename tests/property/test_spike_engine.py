@@ -16,10 +16,12 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.cost import synops
 from livesnn.infer.decide import Decider
-from livesnn.infer.model import Model, density_and_mean, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model, density_and_mean
 from livesnn.infer.run import run
-from livesnn.infer.spike_engine import Helping, Membranes, SpikeModel
+from livesnn.infer.spike_engine import Membranes, SpikeModel
 from livesnn.infer.spikes.step import run_step
+from livesnn.infer.spikes.team import Helping
 from livesnn.paths import recordings_dir
 from livesnn.weights import load_weights, quantize, save_weights
 from tests.networks import CLOSE, agree, write_network

@@ -11,7 +11,7 @@ import torch
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, TraceSpec
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import load_network, onnx_step, weights_of, without_norm
 from livesnn.snn.network import State

@@ -16,7 +16,8 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, State, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model, State
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.run import frames, run_frames
 from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork

@@ -12,7 +12,8 @@ import pytest
 
 import livesnn
 from livesnn.card import SliceRule
-from livesnn.infer.model import Model, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model
 from livesnn.infer.run import Result
 from livesnn.paths import recordings_dir
 from livesnn.session.comparison import LOADING, Comparison, Second

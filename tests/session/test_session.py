@@ -17,7 +17,7 @@ from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import NO_EVENTS, Events, Resolution, SourceCounters
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.run import Result
 from livesnn.session.control import Choices
 from livesnn.session.event_picture import PALETTES, Picture, ViewSpec

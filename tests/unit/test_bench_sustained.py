@@ -17,7 +17,7 @@ from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from tests.benchmarks.random_network import SETTLING, card_of, write_levelled
 from tests.benchmarks.sustained import (
     HD,

@@ -18,7 +18,7 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.simulate.gestures import gesture_clip
 from tests.benchmarks import movement_likeness, step_peers
 from tests.benchmarks.density import SIZES, bench_density, limit

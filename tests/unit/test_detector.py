@@ -11,7 +11,8 @@ from safetensors.numpy import save_file
 
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model
 from livesnn.teach.detector import (
     AGAINST,
     FADED_FRAMES,

@@ -301,7 +301,7 @@ def of_anna(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         model=str(own / "anna-waves"),
         labels=("Anna Smith",),
         mounted={"anna.smith": Orientation(1)},
-        choices=Choices(by_model={"anna-waves": Decider(threshold=0.25)}),
+        choices=Choices(decider=Decider(threshold=0.25, thresholds={"anna-waves": 0.5})),
         theme="light",
     )
     died = subprocess.run([sys.executable, "-c", CRASHES], capture_output=True, check=False)
@@ -320,7 +320,7 @@ def test_a_report_holds_no_name_and_no_path_of_a_person(of_anna: Path, tmp_path:
     assert {"LIVESNN_CACHE", "LIVESNN_TOKEN"} <= {*json.loads(parts["system.json"])["own variables"]}
     settings = json.loads(parts["settings.json"])
     assert (settings["theme"], settings["labels"]) == ("light", ["…"])
-    assert settings["choices"]["by_model"][0]["threshold"] == 0.25
+    assert settings["choices"]["decider"]["threshold"] == 0.25
     assert "<path>.aedat4: it is damaged: copy it again" in parts["livesnn.log"]
     assert "Fatal Python error: Segmentation fault" in parts["livesnn.log"]
     assert re.search(r'File "<python>.*ctypes.*", line \d+ in string_at', parts["livesnn.log"])

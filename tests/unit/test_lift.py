@@ -10,7 +10,7 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import LIFT_MOST, LIFT_RELEASE, Frame, Slicer, lift
-from livesnn.infer.decide import count_blocks
+from livesnn.infer.reason import count_blocks
 
 SPEC = InputSpec(16, 16, SliceRule(delta_t_us=1000), lift_to=0.5)
 PIXELS = 2 * 16 * 16

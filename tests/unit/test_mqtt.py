@@ -19,7 +19,7 @@ import pytest
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import Address
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import OutputLoop

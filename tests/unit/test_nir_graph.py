@@ -19,7 +19,7 @@ from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, TraceSpec
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame, frames
-from livesnn.infer.model import load_model, model_folder, shipped_models
+from livesnn.infer.load import load_model, model_folder, shipped_models
 from livesnn.infer.nir_graph import frame_s, nir_graph
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source

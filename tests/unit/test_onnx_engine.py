@@ -21,7 +21,8 @@ from livesnn import paths
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, State, load_model, model_folder
+from livesnn.infer.load import load_model, model_folder
+from livesnn.infer.model import Model, State
 from livesnn.infer.onnx_engine import OnnxModel, default_threads
 from livesnn.infer.run import run_frames
 
@@ -486,7 +487,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write(tmp_path / "shipped" / name / "model.onnx", replace(CARD, name=name))
     (tmp_path / "shipped" / "results").mkdir()
     (tmp_path / "here").mkdir()
-    monkeypatch.setattr("livesnn.infer.model.models_dir", lambda: tmp_path / "shipped")
+    monkeypatch.setattr("livesnn.infer.load.models_dir", lambda: tmp_path / "shipped")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "shipped"
 

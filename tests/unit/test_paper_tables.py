@@ -21,7 +21,7 @@ from livesnn.__main__ import main
 from livesnn.cli.models import given_flags
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.paper.analyses import (
     FOLLOWING,
     Ablation,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.simulate.gestures import gesture_clip
 from tests.benchmarks.people import Clip, Played, Stream, bench_people, recorded_packets, row
 

@@ -25,7 +25,7 @@ from livesnn.events.filters import Orientation, orient
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.pipeline import open_pipeline
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import Feed, Message, OutputLoop, listening_socket

@@ -11,7 +11,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import ADVICE, FEW, NOISY, STILL, Activity, Reason, activity, count_blocks, reason
+from livesnn.infer.reason import ADVICE, FEW, NOISY, STILL, Activity, Reason, activity, count_blocks, reason
 
 USUAL = 0.5
 CARD = ModelCard(

@@ -24,7 +24,7 @@ from livesnn.events.cameras.network import Address
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Packet
 from livesnn.infer.decide import Decider
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import OutputLoop

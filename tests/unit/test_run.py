@@ -21,9 +21,11 @@ from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Decider, Reason, probabilities
-from livesnn.infer.model import State, read_card
-from livesnn.infer.run import Result, StateMode, run_frames
+from livesnn.infer.decide import Decider, probabilities
+from livesnn.infer.load import read_card
+from livesnn.infer.model import State
+from livesnn.infer.reason import Reason
+from livesnn.infer.run import Recogniser, Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
 from livesnn.simulate.digits import TurningDigits
 from tests.fake_source import SMALL, FakeSource
@@ -195,21 +197,19 @@ def test_with_a_leak_it_is_the_deciders_on_the_window_s_outputs_the_oldest_first
         np.testing.assert_allclose(result.rates, seen[max(count - WINDOW, 0) : count].mean(axis=0), rtol=1e-5)
 
 
-def test_another_decider_holds_from_the_next_frame_on() -> None:
-    frames = make_frames(40)
-    asked = iter([BOLD] * 21 + [Decider(threshold=1.0, hysteresis=1.0)] * 20)  # once before the first frame
-    bold = [result.decision for result in run_frames(frames, Tiny(), decider=BOLD)]
-    assert [result.decision for result in run_frames(frames, Tiny(), decider=asked.__next__)] == bold[:20] + [
-        None
-    ] * 20
-    assert None not in bold[WINDOW:]
+def test_decider_and_mode_may_change_from_frame_to_frame() -> None:
+    frames, recogniser = make_frames(20), Recogniser(Tiny())
+    modes: list[StateMode] = ["carry"] * 6 + ["reset"] * 8 + ["carry"] * 6
+    results = [recogniser.step(frame, state=mode, decider=BOLD) for frame, mode in zip(frames, modes, strict=True)]
+    zeroed = [i for i, result in enumerate(results) if result.carried == 1]
+    assert zeroed == [0, 8, 12]  # windows begin at multiples of four
+    assert results[-1].decision is not None
+    sure = Decider(threshold=1.0, hysteresis=1.0)
+    assert recogniser.step(make_frames(1, starts=())[0], decider=sure).decision is None
 
 
 def test_the_very_first_frame_is_no_reset() -> None:
-    results = list(
-        run_frames(make_frames(6, starts=(0,)), Tiny(), reset_requested=iter([True] + [False] * 5).__next__)
-    )
-    assert not any(result.reset for result in results)
+    assert not Recogniser(Tiny()).step(make_frames(1, starts=(0,))[0], reset=True).reset
 
 
 @pytest.mark.parametrize("at", [1, 5, 8])
@@ -221,20 +221,11 @@ def test_a_jump_in_time_starts_afresh_and_says_so(at: int) -> None:
     assert_same(results[:at], list(run_frames(frames[:at], Tiny(), decider=BOLD)))
 
 
-def test_a_reset_on_demand_is_asked_for_once_a_frame_and_starts_afresh() -> None:
-    frames = make_frames(20)
-    asked = iter([False] * 6 + [True] + [False] * 13)
-    results = list(run_frames(frames, Tiny(), decider=BOLD, reset_requested=asked.__next__))
-    assert next(asked, None) is None
+def test_a_reset_on_demand_starts_afresh() -> None:
+    frames, recogniser = make_frames(20), Recogniser(Tiny())
+    results = [recogniser.step(frame, decider=BOLD, reset=i == 6) for i, frame in enumerate(frames)]
     assert [i for i, result in enumerate(results) if result.reset] == [6]
     assert_same(results[6:], list(run_frames(frames[6:], Tiny(), decider=BOLD)))
-
-
-def test_a_request_that_meets_a_jump_is_used_up_by_it() -> None:
-    requests = [False, False, True, False, False]
-    frames = make_frames(5, starts=(0, 2))
-    results = list(run_frames(frames, Tiny(), reset_requested=iter(requests).__next__))
-    assert [i for i, result in enumerate(results) if result.reset] == [2]
 
 
 def test_in_reset_mode_each_window_starts_from_zero_and_none_is_flagged() -> None:
@@ -272,15 +263,6 @@ def test_carried_counts_frames_since_the_state_was_zero_by_plan_or_not() -> None
     frames = make_frames(10, starts=(0, 6))
     assert [r.carried for r in run_frames(frames, Tiny())] == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4]
     assert [r.carried for r in run_frames(frames, Tiny(), state="reset")] == [1, 2, 3, 4, 1, 2, 1, 2, 3, 4]
-
-
-def test_the_mode_can_change_while_it_runs() -> None:
-    modes: list[StateMode] = ["carry"] * 6 + ["reset"] * 8 + ["carry"] * 6
-    asked = iter(modes)
-    results = list(run_frames(make_frames(20), Tiny(), state=lambda: next(asked)))
-    assert next(asked, None) is None
-    zeroed = [i for i, result in enumerate(results) if result.carried == 1]
-    assert zeroed == [0, 8, 12]  # windows begin at multiples of four
 
 
 def test_latency_counts_from_the_arrival() -> None:

@@ -30,7 +30,7 @@ from livesnn.events.cameras.network import Address, is_loopback
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Packet
 from livesnn.events.recording import open_recording
-from livesnn.infer.model import read_card
+from livesnn.infer.load import read_card
 from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import SELDOM_S, Feed, Message, OutputLoop, Seldom

@@ -15,8 +15,9 @@ import livesnn
 from livesnn.cli.streams import describe_row
 from livesnn.events.cameras.network import Address
 from livesnn.events.packet import NO_EVENTS, Packet
-from livesnn.infer.decide import STALE_S, Decider, Reason, silence
-from livesnn.infer.model import read_card
+from livesnn.infer.decide import STALE_S, Decider, silence
+from livesnn.infer.load import read_card
+from livesnn.infer.reason import Reason
 from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row, RunOptions, decide_all
 from livesnn.outputs.loop import OutputLoop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livesnn.infer.spike_engine import FIRST_PAUSE, LONGEST_PAUSE, Helping
+from livesnn.infer.spikes.team import FIRST_PAUSE, LONGEST_PAUSE, Helping
 
 TOGETHER_S, ALONE_S = 0.0003, 0.0006
 LATE_S = 0.01

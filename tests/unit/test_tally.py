@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from livesnn.infer.decide import Percentiles, Tally
+from livesnn.infer.statistics import Percentiles, Tally
 
 
 def test_percentiles_leave_out_what_is_not_known() -> None:

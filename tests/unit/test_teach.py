@@ -19,7 +19,7 @@ from livesnn.__main__ import main
 from livesnn.card import SliceRule, TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Engine, load_model, read_card, shipped_models
+from livesnn.infer.load import Engine, load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.teach.correct import change_class
 from livesnn.teach.learn import LEAST_WINDOWS, teach

@@ -18,7 +18,8 @@ from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.cli.models import given_flags, spreads
 from livesnn.errors import DataError, ModelError, TrainError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import State, load_model, pooled_spikes
+from livesnn.infer.load import load_model
+from livesnn.infer.model import State, pooled_spikes
 from livesnn.snn import build_network
 from livesnn.snn.checkpoint import weights_of
 from livesnn.train import trainer

@@ -12,7 +12,7 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.cli import streams
 from livesnn.errors import ModelError, SourceError
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.digits import STEPS, TURNS, TurningDigits, draw_digit, turned
 from livesnn.simulate.sources import open_simulation

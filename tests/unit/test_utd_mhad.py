@@ -11,9 +11,9 @@ from livesnn.card import ModelCard
 from livesnn.errors import DataError, FormatError
 from livesnn.events.packet import Events, Packet
 from livesnn.events.slicer import Slicer
-from livesnn.infer.decide import Tally
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.run import run_frames
+from livesnn.infer.statistics import Tally
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets.registry import data_set
 from livesnn.train.datasets.utd_mhad import (

@@ -26,7 +26,8 @@ from livesnn.events.convert import convert
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.recording import Recording, open_recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.model import Model, load_model
+from livesnn.infer.load import load_model
+from livesnn.infer.model import Model
 from livesnn.infer.run import run, run_frames
 from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
 from livesnn.sources import describe, event_source, open_events, open_source

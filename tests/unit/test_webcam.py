@@ -18,7 +18,7 @@ from livesnn.errors import ModelError, SourceError
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet
 from livesnn.events.slicer import Slicer
-from livesnn.infer.model import load_model
+from livesnn.infer.load import load_model
 from livesnn.outputs.lines import RunOptions, decide_all
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker

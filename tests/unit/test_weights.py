@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.model import load_model, model_folder
+from livesnn.infer.load import load_model, model_folder
 from livesnn.infer.spike_engine import SpikeNetwork
 from livesnn.paths import models_dir
 from livesnn.weights import CARD_KEY, Weights, load_card, load_weights, write_model

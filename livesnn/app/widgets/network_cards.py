@@ -17,8 +17,8 @@ from livesnn.card import InputSpec, ModelCard
 from livesnn.events.event_rate import RATE_S
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import energy_constants
-from livesnn.infer.decide import Percentiles
 from livesnn.infer.run import StateMode
+from livesnn.infer.statistics import Percentiles
 from livesnn.session.control import RUNNING, ShownState
 from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, Palette, count_colours, video_picture
 from livesnn.session.results import LAST_RESULTS, ShownResult, Statistics

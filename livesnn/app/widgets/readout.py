@@ -30,7 +30,8 @@ from livesnn.app.widgets.basics import (
 )
 from livesnn.card import ModelCard
 from livesnn.console import capitalised
-from livesnn.infer.decide import ADVICE, STALE_US, Reason, Silence
+from livesnn.infer.decide import STALE_US, Silence
+from livesnn.infer.reason import ADVICE, Reason
 from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
 from livesnn.session.verdict import NO_EVENTS, NOT_SURE, NOTHING_YET, Verdict, verdict_of
 

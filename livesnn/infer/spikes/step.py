@@ -3,8 +3,7 @@
 A step of a band of a layer sums up its connections, fires its neurons, and lists their spikes. The neurons are those
 of `livesnn.snn.lif`: U[t] = α · (1 − O[t−1]) · U[t−1] + current, O[t] = [U[t] ≥ T].
 
-Threads claim bands of each layer in order, and wait only for the bands that theirs read. No thread waits for one that
-hasn't begun a band, and none begins a band of a step that is over: by then the arrays are the caller's again.
+How threads share the bands is in bands.py.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 from llvmlite import ir
 from numba import float32, types
 
+from livesnn.infer.spikes.bands import await_all, await_input, bands_of, claim_band, deal_bands, finish_band
 from livesnn.infer.spikes.convolution import (
     clear_marks,
     float32_convolution,
@@ -29,7 +29,6 @@ from livesnn.infer.spikes.intrinsics import (
     add_floats,
     add_marked,
     begin_at,
-    compare_and_swap,
     compiled,
     copy,
     drain_sum,
@@ -65,10 +64,8 @@ from livesnn.infer.spikes.plan import (
     INT8_POOLED,
     LANES,
     MARK_BYTES,
-    MAX_BANDS,
     POOL_LISTS,
     SIXTEEN,
-    TICKET_WORDS,
     TOTALS,
     addresses_at,
     connection_at,
@@ -274,102 +271,22 @@ _advance_64, _advance_32, _advance_16 = map(_advance_of, LANES)
 
 
 @inlined
-def advance(number, layer, y0, y1, neuron, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+def advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
     """Advance the rows y0..y1 − 1 of a layer by a step.
 
     ``at``: the `plan.Addresses`. ``sums``, ``shorts``: addresses of a thread's scratch memory, float32 [LANES[0] +
     plan.scratch] and int16 [plan.scratch]; shorts and the first LANES[0] sums are zero before and after.
-    ``some_64``: None if no layer has so many lanes; that code is then not compiled.
+    ``layers_64``, …: see `run_step`.
     """
-    if some_64 is not None:  # noqa: SIM102 (numba leaves a branch out only if it depends on nothing but a None)
+    if layers_64 is not None:  # noqa: SIM102 (numba leaves a branch out only if it depends on nothing but a None)
         if layer.lanes == 64:
             _advance_64(number, layer, y0, y1, neuron, at, sums, shorts)
-    if some_32 is not None:  # noqa: SIM102
+    if layers_32 is not None:  # noqa: SIM102
         if layer.lanes == 32:
             _advance_32(number, layer, y0, y1, neuron, at, sums, shorts)
-    if some_16 is not None:  # noqa: SIM102
+    if layers_16 is not None:  # noqa: SIM102
         if layer.lanes == 16:
             _advance_16(number, layer, y0, y1, neuron, at, sums, shorts)
-
-
-@inlined
-def _word(words, of_layer, number, i):  # type: ignore[no-untyped-def]
-    """Return the address of a layer's i-th word, where each layer has ``of_layer`` of them."""
-    return words + (number * of_layer + i) * TICKET_WORDS * 8
-
-
-@inlined
-def bands_of(layer):  # type: ignore[no-untyped-def]
-    """Return how many bands a layer has."""
-    return (layer.height + layer.band - 1) // layer.band
-
-
-@compiled
-def deal_bands(at, epoch):  # type: ignore[no-untyped-def]
-    """Deal the bands of each layer out to the threads, in equal parts."""
-    for number in range(1, at.depth):
-        bands = bands_of(feature_map_at(at.layers, number))
-        for thread in range(at.threads):
-            begun = epoch * MAX_BANDS + bands * thread // at.threads
-            store_release(_word(at.tickets, at.threads, number, thread), begun)
-
-
-@compiled
-def claim_band(tickets, threads, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
-    """Return a band of a layer that no thread has begun in this step, or -1 if there is none.
-
-    A thread takes its own bands first. They are the same in each step, as their membranes are in its cache.
-    """
-    for other in range(threads):
-        owner = (thread + other) % threads
-        word, last = _word(tickets, threads, number, owner), bands * (owner + 1) // threads
-        while True:
-            begun = load_acquire(word)
-            if begun // MAX_BANDS != epoch or begun % MAX_BANDS >= last:
-                break
-            if compare_and_swap(word, begun, begun + 1):
-                return begun % MAX_BANDS
-    return -1
-
-
-@inlined
-def _await(at, number, band, epoch):  # type: ignore[no-untyped-def]
-    """Wait until a band is finished; return after how many looks it was."""
-    word, looks = _word(at.finished, at.bands, number, band), 0
-    while load_acquire(word) != epoch:
-        looks += 1
-    return looks
-
-
-@inlined
-def finish_band(at, number, band, epoch):  # type: ignore[no-untyped-def]
-    """Say that a band is finished."""
-    store_release(_word(at.finished, at.bands, number, band), epoch)
-
-
-@inlined
-def await_input(number, band, at, epoch):  # type: ignore[no-untyped-def]
-    """Wait for the bands of the layer before that a band reads; return the looks at them.
-
-    What its skip reads was finished before those.
-    """
-    read, rows = connection_at(at.connections, 2 * number), feature_map_at(at.layers, number).band
-    source = feature_map_at(at.layers, number - 1)
-    first = band * rows * read.stride - read.kernel // 2
-    last, looks = min(first + (rows - 1) * read.stride + read.kernel, source.height), 0
-    for before in range(max(first, 0) // source.band, (last + source.band - 1) // source.band):
-        looks += _await(at, number - 1, before, epoch)
-    return looks
-
-
-@compiled
-def await_all(at, epoch):  # type: ignore[no-untyped-def]
-    """Wait for all bands of all layers; return the looks at them."""
-    looks = 0
-    for number in range(1, at.depth):
-        for band in range(bands_of(feature_map_at(at.layers, number))):
-            looks += _await(at, number, band, epoch)
-    return looks
 
 
 @compiled
@@ -406,7 +323,7 @@ def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+def _do_band(number, band, rule, at, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
     """Advance a band of a pool, or of neurons and what the read-out gets from their spikes."""
     layer, read = feature_map_at(at.layers, number), connection_at(at.connections, 2 * number)
     y0, y1 = band * layer.band, min((band + 1) * layer.band, layer.height)
@@ -416,7 +333,7 @@ def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  
     else:
         _, threshold, resets, _ = rule
         neuron = (float_at(at.alphas + number * FLOAT_BYTES), threshold, resets)
-        advance(number, layer, y0, y1, neuron, at, sums, shorts, some_64, some_32, some_16)
+        advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_32, layers_16)
         for i in range(at.taps_in_all):
             tap = tap_at(at.taps, i)
             if tap.layer == number:
@@ -424,7 +341,7 @@ def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  
 
 
 @inlined
-def _take_part(epoch, thread, board, rule, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+def _take_part(epoch, thread, board, rule, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step that is on the board, with other threads; return the looks at their bands."""
     at, looks = addresses_at(board + ADDRESSES * 8, 0), 0
     for number in range(1, at.depth):
@@ -433,7 +350,7 @@ def _take_part(epoch, thread, board, rule, sums, shorts, some_64, some_32, some_
         while band >= 0:
             if number > 1:
                 looks += await_input(number, band, at, epoch)
-            _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16)
+            _do_band(number, band, rule, at, sums, shorts, layers_64, layers_32, layers_16)
             finish_band(at, number, band, epoch)
             band = claim_band(at.tickets, at.threads, number, bands, epoch, thread)
     return looks
@@ -470,7 +387,7 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
 
 
 @entry_point
-def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+def run_step(board, rule, alone, frame, before, written, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
     """Advance a network by one frame; return how often this thread looked whether another one had finished a band.
 
     A look takes as long as one of `help_steps`.
@@ -493,8 +410,8 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, 
         of neurons], the share of each layer that spiked and its mean membrane.
     sums, shorts
         Addresses of this thread's scratch memory, see `advance`.
-    some_64, some_32, some_16
-        None if no layer has so many lanes, anything else if one has.
+    layers_64, layers_32, layers_16
+        Layers with so many lanes; None if there are none, so that no code is compiled for them.
     """
     after, output, both = written
     epoch = load_acquire(board + EPOCH * 8) + 1
@@ -509,14 +426,14 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, 
     if not alone:
         store_release(board + CALLED * 8, epoch)
     # A literal 0 is a type of its own, for which everything would be compiled a second time.
-    looks = _take_part(epoch, types.int64(0), board, rule, sums, shorts, some_64, some_32, some_16)
+    looks = _take_part(epoch, types.int64(0), board, rule, sums, shorts, layers_64, layers_32, layers_16)
     looks += await_all(at, epoch)
     _finish_step(at, rule, before, after, output, both)
     return looks
 
 
 @entry_point
-def help_steps(board, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
+def help_steps(board, rule, sums, shorts, layers_64, layers_32, layers_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
     """Help with the steps after ``epoch`` that helpers are called to; return the last one's number.
 
     It returns after ``patience`` looks at the board in a row without a new step.
@@ -528,5 +445,5 @@ def help_steps(board, rule, sums, shorts, some_64, some_32, some_16, thread, epo
             looks += 1
             continue
         epoch, looks = newest, 0
-        _take_part(epoch, thread, board, rule, sums, shorts, some_64, some_32, some_16)
+        _take_part(epoch, thread, board, rule, sums, shorts, layers_64, layers_32, layers_16)
     return epoch
