@@ -18,7 +18,6 @@ from livesnn.infer.statistics import Percentiles
 from livesnn.session.comparison import Agreement, Difference, Second
 from livesnn.session.control import Choices
 from tests.synthetic import CARD, write_model
-from tests.waiting import in_real_time
 
 MakeWindow = Callable[..., MainWindow]
 NO_CLASS = "columns and other can't be compared: they have no class in common"
@@ -121,19 +120,9 @@ def test_only_all_frames_are_100_per_cent() -> None:
     assert (percent(1.0), percent(0.9999), percent(float("nan"))) == ("100 %", "99.9 %", "–")
 
 
-@in_real_time
 def test_the_command_line_names_a_second_model(recording: Path, model_folder: Path) -> None:
-    environment = os.environ | {"LIVESNN_QUIT_AFTER": "3"}
-    command = [
-        sys.executable,
-        "-m",
-        "livesnn",
-        "gui",
-        str(recording),
-        "--model",
-        str(model_folder),
-        "--compare",
-    ]
+    environment = os.environ | {"LIVESNN_QUIT_AFTER": "0.5"}
+    command = [sys.executable, "-m", "livesnn", "gui", str(recording), "--model", str(model_folder), "--compare"]
     done = subprocess.run([*command, str(model_folder)], capture_output=True, timeout=60, env=environment)
     assert done.returncode == 0, done.stderr
     done = subprocess.run([*command, "no-such-model"], capture_output=True, timeout=60, env=environment)

@@ -44,29 +44,33 @@ def test_video_is_shown_as_it_is(channels: int, colour: tuple[int, int, int]) ->
     assert (picture(frame, COLOURS) == colour).all()
 
 
-@pytest.mark.parametrize("size", [(380, 112), (300, 70), (200, 300), (120, 60)])
-@pytest.mark.parametrize(("width", "height", "window"), [(128, 128, 10), (640, 480, 10), (34, 34, 7), (64, 64, 1)])
-def test_all_places_are_inside_apart_and_of_the_frames_shape(
-    qtbot: QtBot, size: tuple[int, int], width: int, height: int, window: int
-) -> None:
-    strip = FrameStrip()
-    qtbot.addWidget(strip)
-    strip.set_input(InputSpec(width=width, height=height, slice=SliceRule(delta_t_us=1), window=window))
-    strip.resize(*size)
-    boxes = strip.boxes()
-    assert len(boxes) == window
-    whole = QRectF(strip.rect()).adjusted(-0.01, -0.01, 0.01, 0.01)
-    for index, box in enumerate(boxes):
-        assert whole.contains(box)
-        assert box.width() / box.height() == pytest.approx(width / height)
-        assert not any(box.adjusted(1, 1, -1, -1).intersects(other) for other in boxes[index + 1 :])
-
-
-def test_only_new_frames_are_turned_into_pictures(qtbot: QtBot) -> None:
+@pytest.fixture
+def strip(qtbot: QtBot) -> FrameStrip:
+    """Return the places of the frames, 380×112 pixels."""
     strip = FrameStrip()
     qtbot.addWidget(strip)
     strip.resize(380, 112)
     strip.set_input(CARD.input)
+    return strip
+
+
+@pytest.mark.parametrize(("width", "height", "window"), [(128, 128, 10), (640, 480, 10), (34, 34, 7), (64, 64, 1)])
+def test_all_places_are_inside_apart_and_of_the_frames_shape(
+    strip: FrameStrip, width: int, height: int, window: int
+) -> None:
+    strip.set_input(InputSpec(width=width, height=height, slice=SliceRule(delta_t_us=1), window=window))
+    for size in ((380, 112), (300, 70), (200, 300), (120, 60)):
+        strip.resize(*size)
+        boxes = strip.boxes()
+        assert len(boxes) == window
+        whole = QRectF(strip.rect()).adjusted(-0.01, -0.01, 0.01, 0.01)
+        for index, box in enumerate(boxes):
+            assert whole.contains(box)
+            assert box.width() / box.height() == pytest.approx(width / height)
+            assert not any(box.adjusted(1, 1, -1, -1).intersects(other) for other in boxes[index + 1 :])
+
+
+def test_only_new_frames_are_turned_into_pictures(strip: FrameStrip) -> None:
     frames = tuple(np.zeros((2, 128, 128), np.uint8) for _ in range(7))
 
     def colours() -> list[str]:
@@ -86,11 +90,7 @@ def test_only_new_frames_are_turned_into_pictures(qtbot: QtBot) -> None:
     assert strip.seen == 1
 
 
-def test_frames_seen_are_painted_and_the_newest_is_framed(qtbot: QtBot) -> None:
-    strip = FrameStrip()
-    qtbot.addWidget(strip)
-    strip.resize(380, 112)
-    strip.set_input(CARD.input)
+def test_frames_seen_are_painted_and_the_newest_is_framed(strip: FrameStrip) -> None:
     frame = np.zeros((2, 128, 128), np.uint8)
     frame[1] = 8
     strip.show_frames((frame, frame, frame))
@@ -105,10 +105,7 @@ def test_frames_seen_are_painted_and_the_newest_is_framed(qtbot: QtBot) -> None:
     assert colours[3:] == [(style.theme.raised, style.theme.raised)] * 7
 
 
-def test_the_palette_can_change_while_frames_are_on_show(qtbot: QtBot) -> None:
-    strip = FrameStrip()
-    qtbot.addWidget(strip)
-    strip.resize(380, 112)
+def test_the_palette_can_change_while_frames_are_on_show(strip: FrameStrip) -> None:
     strip.show_frames((np.zeros((2, 34, 34), np.uint8),))
     strip.set_palette(PALETTES["white background"])
     middle = strip.boxes()[0].center().toPoint()

@@ -13,7 +13,7 @@ from livesnn.app import style
 from livesnn.app.widgets.readout import ClassRows, longest, strips
 from livesnn.session.results import NO_HISTORY
 
-from .shown_results import CARD, GESTURES, even_but, make_history
+from .shown_results import GESTURES, even_but, make_history
 
 RED, GREEN = 0xFF0000, 0x00FF00
 
@@ -73,22 +73,26 @@ def test_a_strip_has_its_class_colour_premultiplied() -> None:
     assert pixels[20, 0] == 0xFF00FF00
 
 
-@pytest.mark.parametrize("width", [421, 402])  # in a window of 1280 and of 1000 pixels
-def test_the_longest_name_is_not_shortened(qtbot: QtBot, width: int) -> None:
+@pytest.fixture
+def rows(qtbot: QtBot) -> ClassRows:
+    """Return the rows of the gestures, 400×330 pixels."""
     rows = ClassRows()
     qtbot.addWidget(rows)
     rows.set_classes(GESTURES)
-    rows.resize(width, 300)
-    pixels = 13
-    assert rows.name_width(pixels) == longest(tuple(map(style.readable, GESTURES)), pixels)
+    rows.resize(400, 330)
+    return rows
+
+
+def test_the_longest_name_is_not_shortened(rows: ClassRows) -> None:
+    longest_name = longest(tuple(map(style.readable, GESTURES)), 13)
+    for width in (421, 402):  # in a window of 1280 and of 1000 pixels
+        rows.resize(width, 300)
+        assert rows.name_width(13) == longest_name
     rows.resize(200, 300)
-    assert rows.name_width(pixels) < longest(tuple(map(style.readable, GESTURES)), pixels)
+    assert rows.name_width(13) < longest_name
 
 
-def test_letters_are_as_large_as_rows_and_the_longest_name_allow(qtbot: QtBot) -> None:
-    rows = ClassRows()
-    qtbot.addWidget(rows)
-    rows.set_classes(GESTURES)
+def test_letters_are_as_large_as_rows_and_the_longest_name_allow(rows: ClassRows) -> None:
     names = tuple(map(style.readable, GESTURES))
     for width, height, pixels in ((600, 48, 15), (600, 30, 13), (600, 16, 12)):
         rows.resize(width, height * len(GESTURES))
@@ -101,10 +105,7 @@ def test_letters_are_as_large_as_rows_and_the_longest_name_allow(qtbot: QtBot) -
     assert rows.letter_pixels() == 13
 
 
-def test_names_can_be_told_apart_beside_a_second_model_at_1024_pixels(qtbot: QtBot) -> None:
-    rows = ClassRows()
-    qtbot.addWidget(rows)
-    rows.set_classes(GESTURES)
+def test_names_can_be_told_apart_beside_a_second_model_at_1024_pixels(rows: ClassRows) -> None:
     rows.resize(226, 300)
     metrics = QFontMetricsF(style.text_font(13))
     right = Qt.TextElideMode.ElideRight
@@ -112,18 +113,14 @@ def test_names_can_be_told_apart_beside_a_second_model_at_1024_pixels(qtbot: QtB
     assert len(shown) == len(GESTURES)
 
 
-def test_only_the_decided_class_stands_out(qtbot: QtBot) -> None:
-    rows = ClassRows()
-    qtbot.addWidget(rows)
-    rows.resize(400, 300)
-    rows.set_classes(GESTURES)
+def test_only_the_decided_class_stands_out(rows: ClassRows) -> None:
     values = np.array(even_but(4, 0.8), np.float32)
 
     def bright_rows() -> list[int]:
         image = rows.grab().toImage()
         found = {
-            int(y * len(GESTURES) / 300)
-            for y in range(300)
+            int(y * len(GESTURES) / 330)
+            for y in range(330)
             for x in range(20, 200)
             if image.pixelColor(x, y).name() == style.theme.text
         }
@@ -135,22 +132,13 @@ def test_only_the_decided_class_stands_out(qtbot: QtBot) -> None:
     assert bright_rows() == [4]
 
 
-def test_a_row_says_its_class_and_number(qtbot: QtBot) -> None:
-    rows = ClassRows()
-    qtbot.addWidget(rows)
-    assert rows.tip_at(QPointF(5, 5)) == ""
-    rows.resize(400, 330)
-    rows.set_classes(CARD.classes)
+def test_a_row_says_its_class_and_number(rows: ClassRows) -> None:
     rows.set_values(np.array(even_but(4, 0.8), np.float32), None, make_history([even_but(4, 0.8)]))
     assert rows.tip_at(QPointF(10, 4.5 * 30)).startswith("Right arm counter clockwise: 80 %")
     assert rows.tip_at(QPointF(10, 5000)) == ""
 
 
-def test_a_history_is_painted(qtbot: QtBot) -> None:
-    rows = ClassRows()
-    qtbot.addWidget(rows)
-    rows.resize(400, 330)
-    rows.set_classes(CARD.classes)
+def test_a_history_is_painted(rows: ClassRows) -> None:
     values = np.array(even_but(4, 1.0), np.float32)
     rows.set_values(values, None, make_history([values.tolist()] * 400))
     image = rows.grab().toImage()

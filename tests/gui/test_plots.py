@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QWheelEvent
-from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolTip, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
@@ -23,14 +21,13 @@ from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.plot import Plot, thinned
-from livesnn.app.widgets.plot_panel import DRAW_S, LOOKS, PlotPanel
-from livesnn.session.results import KEPT_S, LATENCY_PARTS, PlotHistory, Statistics
+from livesnn.app.widgets.plot_panel import LOOKS, PlotPanel
+from livesnn.session.results import LATENCY_PARTS, PlotHistory, Statistics
 from tests.gui.monkey import choose_plots
 
 from .shown_results import CARD, GESTURES, even_but, make_result
 
 MakeWindow = Callable[..., MainWindow]
-LONGEST_MS = 25.0  # of one poll on the GUI thread, painting included; measured: 2 to 8
 
 
 def filled(seconds: float = 30.0) -> PlotHistory:
@@ -51,7 +48,9 @@ def draw_all(qtbot: QtBot, panel: PlotPanel, history: PlotHistory) -> None:
 
     def drawn() -> bool:
         history.add_statistics(Statistics(events_per_s=1e6, filtered_per_s=1e6), history.newest_s + 0.1)
+        before = panel.drawn
         panel.poll(history)
+        assert panel.drawn <= before + 1  # so that none holds up the window for long
         return panel.drawn >= wanted
 
     qtbot.waitUntil(drawn)
@@ -115,14 +114,7 @@ def test_every_plot_shows_what_the_history_has(qtbot: QtBot, panel: PlotPanel) -
     show = shares[:, LATENCY_PARTS.index("show")]
     assert edges[show.argmax()] <= 20.0 < edges[show.argmax() + 1]
     assert panel.plots["probabilities"].names[0] == style.readable(GESTURES[0])
-
-
-def test_the_legend_names_the_classes_that_were_likely_in_the_time_shown_the_newest_first(
-    qtbot: QtBot, panel: PlotPanel
-) -> None:
-    draw_all(qtbot, panel, filled())
-    draw_all(qtbot, panel, filled())
-    named = [name for name, _ in panel.plots["probabilities"].legend.curves]
+    named = [name for name, _ in panel.plots["probabilities"].legend.curves]  # those that were likely, newest first
     assert named == [style.readable(GESTURES[4]), style.readable(GESTURES[0])]
 
 
@@ -185,15 +177,14 @@ def test_the_newest_values_are_followed_until_a_person_zooms_and_again_after_a_d
     assert panel.range_s[1] == history.newest_s
 
 
-@pytest.mark.parametrize("name", LOOKS)
-def test_an_empty_plot_can_be_pointed_at_and_double_clicked(qtbot: QtBot, panel: PlotPanel, name: str) -> None:
+def test_an_empty_plot_can_be_pointed_at_and_double_clicked(qtbot: QtBot, panel: PlotPanel) -> None:
     history = PlotHistory(CARD, 0.0)
-    qtbot.waitUntil(lambda: panel.poll(history) or name in panel.plots)
-    plot = panel.plots[name]
-    assert plot.words_at(0.0) == ""
-    middle = plot.widget.viewport().rect().center()
-    QTest.mouseDClick(plot.widget.viewport(), Qt.MouseButton.LeftButton, pos=middle)
-    assert panel.live.isChecked()
+    qtbot.waitUntil(lambda: panel.poll(history) or set(panel.plots) == set(LOOKS))
+    for plot in panel.plots.values():
+        assert plot.words_at(0.0) == ""
+        middle = plot.widget.viewport().rect().center()
+        QTest.mouseDClick(plot.widget.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+        assert panel.live.isChecked()
 
 
 def test_dragging_moves_through_time(qtbot: QtBot, plot: Plot) -> None:
@@ -239,19 +230,13 @@ def test_the_cross_hair_reads_the_values(plot: Plot) -> None:
     assert math.isnan(pointed[-1])
 
 
-def test_a_histogram_says_how_often(qtbot: QtBot, panel: PlotPanel) -> None:
+def test_a_histogram_says_how_often_and_is_empty_in_a_time_without_frames(qtbot: QtBot, panel: PlotPanel) -> None:
     history = filled()
     draw_all(qtbot, panel, history)
     draw_all(qtbot, panel, history)
     words = panel.plots["histogram"].words_at(math.log10(20.0))
     assert "100.00 %" in words
     assert "Show" in words
-
-
-def test_a_histogram_of_a_time_without_frames_is_empty(qtbot: QtBot, panel: PlotPanel) -> None:
-    history = filled()
-    draw_all(qtbot, panel, history)
-    draw_all(qtbot, panel, history)
     panel.plots["rate"].range_taken.emit(100.0, 110.0)
     draw_all(qtbot, panel, history)
     assert len(panel.plots["histogram"].values[1]) == 0
@@ -261,25 +246,15 @@ def test_a_histogram_of_a_time_without_frames_is_empty(qtbot: QtBot, panel: Plot
 # Saving
 
 
-@pytest.fixture
-def window_with_plots(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> MainWindow:
-    window = make_window(loop=True)
-    window.open(recording)
-    window.commands["plots"].trigger()
-    qtbot.waitUntil(lambda: window.plots.panel is not None)
-    choose_plots(window.plots.panel, list(LOOKS))
-    qtbot.waitUntil(lambda: window.plots.panel.drawn >= 4 * len(LOOKS), timeout=30_000)
-    return window
-
-
-def test_a_plot_is_saved_as_a_picture_and_a_table(window_with_plots: MainWindow, tmp_path: Path) -> None:
-    plots = window_with_plots.plots
-    for name in LOOKS:
+def test_a_plot_is_saved_as_a_picture_and_as_a_table_that_says_when_in_the_source_a_value_was(
+    qtbot: QtBot, panel: PlotPanel, tmp_path: Path
+) -> None:
+    history = filled()
+    draw_all(qtbot, panel, history)
+    draw_all(qtbot, panel, history)
+    for name, plot in panel.plots.items():
         for suffix in (".png", ".csv"):
-            file = tmp_path / f"{name}{suffix}"
-            plots.save(name, file)
-            assert window_with_plots.banner.message.text() == f"Saved {file}"
-        plot = plots.panel.plots[name]
+            panel.save(name, tmp_path / f"{name}{suffix}")
         picture = QImage(str(tmp_path / f"{name}.png"))
         assert picture.width() == 2 * plot.widget.width()
         places = product(range(0, picture.width(), 3), range(0, picture.height(), 3))
@@ -290,49 +265,56 @@ def test_a_plot_is_saved_as_a_picture_and_a_table(window_with_plots: MainWindow,
         table = np.genfromtxt(lines[1:], delimiter=",")
         assert table[:, 2:] == pytest.approx(values, rel=1e-5, nan_ok=True)
         assert table[:, 0] == pytest.approx(at[: len(table)], rel=1e-5)
+        if name != "histogram":
+            assert table[0, 1] == pytest.approx(20 * 0.029, rel=1e-5)  # of the results' frames
 
 
-def test_the_table_says_when_in_the_source_a_value_was(window_with_plots: MainWindow, tmp_path: Path) -> None:
-    window_with_plots.plots.save("probabilities", tmp_path / "a.csv")
-    table = np.genfromtxt(tmp_path / "a.csv", delimiter=",", skip_header=1)
-    stream_s = table[np.isfinite(table[:, 1]), 1]
-    assert stream_s.size
-    assert 0 < stream_s.min() <= stream_s.max() < 60
+@pytest.fixture
+def window_with_plots(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> MainWindow:
+    window = make_window(loop=True)
+    window.open(recording)
+    window.commands["plots"].trigger()
+    qtbot.waitUntil(lambda: window.plots.panel is not None)
+    choose_plots(window.plots.panel, list(LOOKS))
+    qtbot.waitUntil(lambda: window.plots.panel.drawn >= 2 * len(LOOKS))
+    return window
 
 
-@pytest.mark.parametrize(("file", "words"), [("no/such/a.png", "choose another folder"), ("a.pdf", ".png or .csv")])
-def test_what_cant_be_saved_is_said(window_with_plots: MainWindow, tmp_path: Path, file: str, words: str) -> None:
-    window_with_plots.plots.save("rate", tmp_path / file)
-    assert words in window_with_plots.banner.message.text()
-    assert list(tmp_path.rglob("*.p*")) == []
-
-
-def test_the_button_of_a_plot_asks_where_to_save_it(
+def test_the_button_of_a_plot_asks_where_to_save_it_and_what_cant_be_saved_is_said(
     qtbot: QtBot, window_with_plots: MainWindow, tmp_path: Path
 ) -> None:
-    qtbot.mouseClick(window_with_plots.plots.panel.plots["latency"].save, Qt.MouseButton.LeftButton)
+    plots, message = window_with_plots.plots, window_with_plots.banner.message
+    qtbot.mouseClick(plots.panel.plots["latency"].save, Qt.MouseButton.LeftButton)
     dialog = window_with_plots.dialog
     assert dialog is not None
     dialog.fileSelected.emit(str(tmp_path / "latency.csv"))
     dialog.reject()
     assert (tmp_path / "latency.csv").read_text().startswith("time (s),time in the source (s),Slice (ms)")
+    assert message.text() == f"Saved {tmp_path / 'latency.csv'}"
+    for file, words in (("no/such/a.png", "choose another folder"), ("a.pdf", ".png or .csv")):
+        plots.save("rate", tmp_path / file)
+        assert words in message.text()
+    assert list(tmp_path.rglob("*.p*")) == []
 
 
 # The dock
 
 
-def test_plots_are_shown_and_hidden_by_key_and_by_their_own_button(qtbot: QtBot, make_window: MakeWindow) -> None:
+def test_plots_take_the_place_of_the_lower_cards_and_are_hidden_by_key_and_by_their_own_button(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
     window = make_window()
-    assert window.plots.isHidden()
-    assert not window.commands["plots"].isChecked()
-    assert window.commands["plots"].shortcut().toString() == "Ctrl+P"
-    window.commands["plots"].trigger()
-    assert window.plots.isVisible()
-    assert window.commands["plots"].isChecked()
-    qtbot.waitUntil(lambda: window.plots.panel is not None)
+    window.resize(800, 760)
+    qtbot.waitUntil(lambda: window.numbers.isVisible())
+    action = window.commands["plots"]
+    assert (window.plots.isVisible(), action.isChecked()) == (False, False)
+    assert action.shortcut().toString() == "Ctrl+P"
+    action.trigger()
+    assert (window.plots.isVisible(), action.isChecked()) == (True, True)
+    qtbot.waitUntil(lambda: not window.numbers.isVisible() and window.plots.panel is not None)
     qtbot.mouseClick(window.plots.panel.close_button, Qt.MouseButton.LeftButton)
-    assert window.plots.isHidden()
-    assert not window.commands["plots"].isChecked()
+    assert (window.plots.isVisible(), action.isChecked()) == (False, False)
+    qtbot.waitUntil(lambda: window.numbers.isVisible())
 
 
 def test_the_dock_and_its_plots_are_remembered(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
@@ -354,16 +336,6 @@ def test_the_dock_and_its_plots_are_remembered(qtbot: QtBot, make_window: MakeWi
     second.commands["plots"].trigger()
     second.close()
     assert make_window(settings=SettingsFile(file)).plots.isHidden()
-
-
-def test_docked_plots_take_the_place_of_the_lower_cards(qtbot: QtBot, make_window: MakeWindow) -> None:
-    window = make_window()
-    window.resize(800, 760)
-    qtbot.waitUntil(lambda: window.numbers.isVisible())
-    window.commands["plots"].trigger()
-    qtbot.waitUntil(lambda: not window.numbers.isVisible())
-    window.commands["plots"].trigger()
-    qtbot.waitUntil(lambda: window.numbers.isVisible())
 
 
 def test_in_the_smallest_window_the_picture_keeps_its_room_beside_every_plot(
@@ -412,26 +384,6 @@ def test_plots_follow_the_theme(qtbot: QtBot, plot: Plot, theme: style.ThemeName
         style.use("dark", application)
 
 
-# What it costs
-
-
-def test_each_look_draws_one_plot_and_takes_some_milliseconds(qtbot: QtBot, panel: PlotPanel) -> None:
-    history = filled(float(KEPT_S))
-    panel.span.setCurrentIndex(panel.span.count() - 1)
-    draw_all(qtbot, panel, history)
-    costs_ms = []
-    for _ in range(4 * len(LOOKS)):
-        history.add_statistics(Statistics(events_per_s=1e6, filtered_per_s=1e6), history.newest_s + 0.1)
-        before = panel.drawn
-        qtbot.wait(round(1000 * DRAW_S))
-        begun_s = time.thread_time()
-        panel.poll(history)
-        QApplication.processEvents()
-        costs_ms.append(1000 * (time.thread_time() - begun_s))
-        assert panel.drawn <= before + 1
-    assert np.median(costs_ms) < LONGEST_MS
-
-
 def _mouse(
     widget: QWidget, kind: QEvent.Type, place: QPointF, held: Qt.MouseButton = Qt.MouseButton.NoButton
 ) -> QEvent:
@@ -439,13 +391,3 @@ def _mouse(
 
     everywhere = QPointF(widget.mapToGlobal(place))
     return QMouseEvent(kind, place, everywhere, Qt.MouseButton.NoButton, held, Qt.KeyboardModifier.NoModifier)
-
-
-def _drawn(file: Path) -> int:
-    """Return how many pixels of a drawing are other than its ground."""
-    image = QImage(400, 200, QImage.Format.Format_RGB32)
-    painter = QPainter(image)
-    QSvgRenderer(str(file)).render(painter)
-    painter.end()
-    colours = np.frombuffer(image.constBits(), np.uint32)
-    return int((colours != colours[0]).sum())

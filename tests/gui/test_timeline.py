@@ -158,20 +158,6 @@ def test_a_recording_that_turns_out_to_be_longer_keeps_what_was_decided(make_lin
     assert line.height() == HEIGHT_WITH_LABELS
 
 
-def test_the_label_is_written_where_it_fits(make_line: MakeLine) -> None:
-    line = make_line()
-
-    def inks() -> set[str]:
-        image = line.grab().toImage()
-        columns = range(at(line, 5.0).x(), at(line, 9.0).x())
-        return {image.pixelColor(x, y).name() for x in columns for y in range(TRACK + 2, TRACK_END - 2)}
-
-    line.add_decision(5.0, 5.3, "arm_roll")
-    assert len(inks()) == 2  # the segment and the ground
-    line.add_decision(5.0, 9.0, "arm_roll")
-    assert len(inks()) > 2
-
-
 # Labels
 
 
@@ -194,24 +180,19 @@ def test_labels_are_spans_under_the_decisions_with_the_edge_of_their_class(make_
     assert line.height() == HEIGHT
 
 
-def test_a_label_is_written_where_it_fits_and_cut_to_the_recording(make_line: MakeLine) -> None:
+def test_names_are_written_where_they_fit_and_labels_are_cut_to_the_recording(make_line: MakeLine) -> None:
     line = labelled(make_line(), Label("arm_roll", 1.0, 1.3), Label("arm_roll", 5.0, 99.0), Label("late", 11, 12))
+    line.add_decision(1.0, 1.3, "arm_roll")
+    line.add_decision(5.0, 9.9, "arm_roll")
 
-    def inks(first_s: float, last_s: float) -> int:
+    def inks(first_s: float, last_s: float, top: int, bottom: int) -> int:
         image = line.grab().toImage()
         columns = range(at(line, first_s).x() + 6, at(line, last_s).x())
-        return len({image.pixelColor(x, y).name() for x in columns for y in range(LABELS + 4, LABELS_END - 4)})
+        return len({image.pixelColor(x, y).name() for x in columns for y in range(top + 4, bottom - 4)})
 
-    assert inks(1.0, 1.25) == 1
-    assert inks(5.0, 9.9) > 2
-
-
-@NO_RAISE
-def test_the_pointer_tells_what_was_decided_from_what_was_labelled(qtbot: QtBot, make_line: MakeLine) -> None:
-    line = labelled(make_line(), Label("arm_roll", 6.0, 8.0), Label("tired", 6.5, 8.0))
-    line.add_decision(6.0, 8.0, "hand_clapping")
-    qtbot.mouseMove(line, at(line, 7.5))
-    assert QToolTip.text() == "0:07.5  ·  decided: Hand clapping  ·  labelled: Arm roll, Tired"
+    for top, bottom in ((LABELS, LABELS_END), (TRACK, TRACK_END)):
+        assert inks(1.0, 1.25, top, bottom) == 1
+        assert inks(5.0, 9.8, top, bottom) > 2
 
 
 def test_words_on_labels_can_be_read_in_every_colour_of_both_themes() -> None:
@@ -226,15 +207,19 @@ def test_words_on_labels_can_be_read_in_every_colour_of_both_themes() -> None:
 
 
 @NO_RAISE
-def test_the_pointer_says_what_is_under_it(qtbot: QtBot, make_line: MakeLine) -> None:
+def test_the_pointer_says_what_was_decided_there_and_what_was_labelled(qtbot: QtBot, make_line: MakeLine) -> None:
     line = make_line()
+
+    def words_at(seconds: float) -> str:
+        qtbot.mouseMove(line, at(line, seconds))
+        return QToolTip.text()
+
     line.add_decision(6.0, 8.0, "hand_clapping")
-    seen = []
-    for second in (7.0, 3.0):
-        qtbot.mouseMove(line, at(line, second))
-        seen.append(QToolTip.text())
-    assert seen == ["0:07.0  ·  Hand clapping", "0:03.0"]
+    assert [words_at(7.0), words_at(3.0)] == ["0:07.0  ·  Hand clapping", "0:03.0"]
     assert line.position_s == 0.0
+    labelled(line, Label("arm_roll", 6.0, 8.0), Label("tired", 6.5, 8.0))
+    line.add_decision(6.0, 8.0, "hand_clapping")
+    assert words_at(7.5) == "0:07.5  ·  decided: Hand clapping  ·  labelled: Arm roll, Tired"
 
 
 def test_the_handle_follows_the_position_within_the_line(make_line: MakeLine) -> None:
@@ -296,38 +281,27 @@ def test_dragging_seeks_at_most_ten_times_a_second_and_forgets_no_place(qtbot: Q
     assert sought[1] == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize(
-    ("key", "place_s"),
-    [(Qt.Key.Key_Left, 3.5), (Qt.Key.Key_Right, 4.5), (Qt.Key.Key_Home, 0.0), (Qt.Key.Key_End, 10.0)],
-)
-def test_keys_move_it_and_are_kept_from_shortcuts(
-    qtbot: QtBot, make_line: MakeLine, key: Qt.Key, place_s: float
-) -> None:
-    line = make_line()
-    line.show_position(4.0)
-    asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, Qt.KeyboardModifier.NoModifier)
-    asked.ignore()
-    line.event(asked)
-    assert asked.isAccepted()
-    with qtbot.waitSignal(line.seek_requested) as sought:
-        qtbot.keyClick(line, key)
-    assert sought.args == [place_s]
-    assert line.position_s == place_s
-
-
-@pytest.mark.parametrize(
-    ("key", "modifier"),
-    [
-        (Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier),
-        (Qt.Key.Key_Left, Qt.KeyboardModifier.ControlModifier),
-    ],
-)
-def test_other_keys_are_left_to_the_window(make_line: MakeLine, key: Qt.Key, modifier: Qt.KeyboardModifier) -> None:
-    line = make_line()
+def is_kept_from_shortcuts(line: Timeline, key: Qt.Key, modifier: Qt.KeyboardModifier) -> bool:
     asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, modifier)
     asked.ignore()
     line.event(asked)
-    assert not asked.isAccepted()
+    return asked.isAccepted()
+
+
+def test_keys_move_it_and_are_kept_from_shortcuts_and_others_are_left_to_the_window(
+    qtbot: QtBot, make_line: MakeLine
+) -> None:
+    line, none = make_line(), Qt.KeyboardModifier.NoModifier
+    places = {Qt.Key.Key_Left: 3.5, Qt.Key.Key_Right: 4.5, Qt.Key.Key_Home: 0.0, Qt.Key.Key_End: 10.0}
+    for key, place_s in places.items():
+        line.show_position(4.0)
+        assert is_kept_from_shortcuts(line, key, none)
+        with qtbot.waitSignal(line.seek_requested) as sought:
+            qtbot.keyClick(line, key)
+        assert sought.args == [place_s]
+        assert line.position_s == place_s
+    assert not is_kept_from_shortcuts(line, Qt.Key.Key_Space, none)
+    assert not is_kept_from_shortcuts(line, Qt.Key.Key_Left, Qt.KeyboardModifier.ControlModifier)
 
 
 @pytest.mark.parametrize(
@@ -367,16 +341,7 @@ def test_another_recording_starts_an_empty_line(qtbot: QtBot, make_line: MakeLin
     assert line.grab().toImage() == plain
 
 
-def test_it_takes_another_size(make_line: MakeLine) -> None:
-    line = make_line()
-    line.add_decision(5.0, 10.0, "other")
-    line.grab()
-    line.resize(416, HEIGHT)
-    assert colour_at(line, 9.9, TRACK + 2) == style.class_colour(2).name()
-    assert colour_at(line, 4.0, TRACK + 2) != style.class_colour(2).name()
-
-
-def test_it_takes_the_colours_of_another_theme(qtbot: QtBot, make_line: MakeLine) -> None:
+def test_it_takes_another_size_and_the_colours_of_another_theme(qtbot: QtBot, make_line: MakeLine) -> None:
     application = QApplication.instance()
     assert isinstance(application, QApplication)
     line = make_line()
@@ -386,5 +351,6 @@ def test_it_takes_the_colours_of_another_theme(qtbot: QtBot, make_line: MakeLine
             style.use(theme, application)
             assert colour_at(line, 7.0, TRACK + 4) == style.class_colour(1).name()
             assert colour_at(line, 8.0, TRACK + 4) == QColor(style.theme.raised).name()
+            line.resize(416, HEIGHT)
     finally:
         style.use("dark", application)
