@@ -18,6 +18,7 @@ from livesnn.app.actions import Actions, Entry, fill_scenes
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.demo import DEMO, model_for
+from livesnn.app.dropping import DropTarget, Playlist, dropped, files_of
 from livesnn.app.exporting import Exporting
 from livesnn.app.help_dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
@@ -28,7 +29,7 @@ from livesnn.app.sensitivity import SET_UP, SensitivityDock
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import MOST_LABELS, Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import THEMES, SettingsDialog
-from livesnn.app.source_dialogs import Dropped, DropTarget, Playlist, SourceChooser, dropped, readable_source, some
+from livesnn.app.source_dialogs import SourceChooser, readable_source
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Correcting, Teaching
@@ -67,7 +68,7 @@ class MainWindow(Page):
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self)
         self.teaching, self.correcting = Teaching(self), Correcting(self)
-        self.presenting = Presenting(self, self._show_choices)
+        self.presenting = Presenting(self)
         self.acting = Acting(self, self.recording, self.presenting.show_note)
         self.sensitivity = SensitivityDock(self)
         self.comparing = Comparing(self, self.session_display)
@@ -390,34 +391,30 @@ class MainWindow(Page):
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if (held := dropped(event.mimeData())) is not None:
+        if files_of(event.mimeData()):
             event.acceptProposedAction()
-            self.drop_target.show_words(held.words)
+            self.drop_target.cover()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self.drop_target.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
         self.drop_target.hide()
-        if (held := dropped(event.mimeData())) is None:
+        if not (files := files_of(event.mimeData())):
             return
         event.acceptProposedAction()
-        said = self._use_dropped(held)
-        if words := "\n".join(filter(None, (some(held.wrong, "\n"), *said))):
-            self.banner.show_message(words, "error" if held.wrong else "info")
-
-    def _use_dropped(self, held: Dropped) -> list[str]:
-        said = []
-        for model in held.models[:1]:
+        recordings, model, wrong = dropped(files)
+        said = [wrong]
+        if model:
             self.set_model(model, self.player.models.engine)
             said.append(f"Now using the model {Path(model).name}")
-        if len(held.recordings) == 1:
-            self.open(held.recordings[0])
-        elif held.recordings:
-            self.playlist.start(held.recordings)
-            names = some([Path(file).name for file in held.recordings], ", ")
-            said.append(f"{len(held.recordings)} files play one after another: {names}")
-        return said
+        if len(recordings) == 1:
+            self.open(recordings[0])
+        elif recordings:
+            self.playlist.start(recordings)
+            said.append(f"{len(recordings)} files play one after another")
+        if words := "\n".join(filter(None, said)):
+            self.banner.show_message(words, "error" if wrong else "info")
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self.presenting.locked and event.spontaneous():  # by a person

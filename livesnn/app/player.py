@@ -13,7 +13,7 @@ from weakref import WeakSet
 from livesnn.app.model_choice import ModelChoice, takes
 from livesnn.app.notice import Notice
 from livesnn.app.opening import Opening, Place, may_go_on
-from livesnn.app.settings import SettingsFile
+from livesnn.app.settings import Settings, SettingsFile
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError, SourceError
 from livesnn.events.filters import Orientation
@@ -238,10 +238,7 @@ class Player:
         orientation holds for the next one of the same camera.
         """
         if self._camera:
-            mounted = {**self._settings.now.mounted, self._camera: orientation}
-            if orientation == Orientation():  # an upright camera isn't remembered
-                del mounted[self._camera]
-            self._settings.change(mounted=mounted)
+            self._settings.update(partial(_mounted, camera=self._camera, orientation=orientation))
         if isinstance(self.source, str | Path):
             self.orientation = orientation
             self.play_again()
@@ -286,7 +283,7 @@ class Player:
         if kept := {name: value for name, value in fields.items() if name not in (*OF_CAMERA, *FORGOTTEN)}:
             self._settings.choose(**kept)
         for name in OF_CAMERA.keys() & fields if self._camera else ():
-            others = {camera for camera in getattr(self._settings.now, OF_CAMERA[name]) if camera != self._camera}
+            others = {*getattr(self._settings.now, OF_CAMERA[name])} - {self._camera}
             cameras = others | {self._camera} if fields[name] else others
             self._settings.change(**{OF_CAMERA[name]: tuple(sorted(cameras))})
         self.apply(replace(self.choices, **fields))
@@ -410,3 +407,9 @@ class Player:
             majority=self.tally.majority,
             dropped=self._dropped,
         )
+
+
+def _mounted(settings: Settings, camera: str, orientation: Orientation) -> Settings:
+    """Return settings that remember how a camera is turned, unless it is upright."""
+    others = {name: value for name, value in settings.mounted.items() if name != camera}
+    return replace(settings, mounted=others if orientation == Orientation() else {**others, camera: orientation})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -89,24 +89,26 @@ class SettingsFile:
         """Where other files may be kept; None: nowhere."""
         return None if self._path is None else self._path.parent
 
-    def change(self, **fields: Any) -> None:
-        """Change fields of the settings, on disk too; a disk that can't be written is no error here.
+    def update(self, changed: Callable[[Settings], Settings]) -> None:
+        """Change the settings, on disk too; a disk that can't be written is no error here.
 
-        What another livesnn changes at the same time stays, other entries of the same dictionary too.
+        ``changed`` gets them with what another livesnn has written; it may be called twice.
         """
-        before = self._now  # which the caller has seen
-        mine = self._now = replace(before, **fields)
+        settings = changed(self._now)
         if self._path is not None:
             with suppress(OSError, UnicodeError):  # a path may have bytes that JSON can't hold
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with _locked(self._path):
-                    self._now = before
-                    self._now = _merged(before, mine, self.now)
-                    replace_file(self._path, msgspec.json.format(msgspec.json.encode(self._now)))
+                    settings = changed(self.now)
+                    replace_file(self._path, msgspec.json.format(msgspec.json.encode(settings)))
                     self._written = self._stamp()
+        self._now = settings
+
+    def change(self, **fields: Any) -> None:
+        self.update(lambda now: replace(now, **fields))
 
     def choose(self, **fields: Any) -> None:
-        self.change(choices=replace(self._now.choices, **fields))
+        self.update(lambda now: replace(now, choices=replace(now.choices, **fields)))
 
 
 def user_settings() -> SettingsFile:
@@ -126,24 +128,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.unlock()
-
-
-def _merged(before: Any, mine: Any, theirs: Any) -> Any:
-    """Return ``theirs`` with what ``mine`` changes in ``before``, field by field and entry by entry."""
-    if mine == before or theirs == before:
-        return theirs if mine == before else mine
-    if not type(before) is type(mine) is type(theirs):
-        return mine
-    if is_dataclass(mine) and not isinstance(mine, type):
-        names = [each.name for each in fields(mine)]
-        parts = {name: _merged(*(getattr(each, name) for each in (before, mine, theirs))) for name in names}
-        return replace(mine, **parts)
-    if isinstance(mine, dict):
-        changed = {key for key in {*before, *mine} if before.get(key) != mine.get(key)}
-        return {key: value for key, value in theirs.items() if key not in changed} | {
-            key: _merged(before.get(key), mine[key], theirs.get(key)) for key in mine if key in changed
-        }
-    return mine
 
 
 _UNREADABLE = (OSError, msgspec.DecodeError, UnicodeError, RecursionError, LivesnnError)

@@ -69,60 +69,44 @@ class SettingsDialog(Dialog):
     def __init__(self, settings: Settings, parent: QWidget | None = None, *, group: str = "") -> None:
         super().__init__("Settings", parent)
         self.settings = settings
-        self._first = group
-        self._rows: list[Row] = []
+        self.rows: list[Row] = []
         self._shows: list[Callable[[], None]] = []  # each lets a field show its setting
         self._headings: dict[str, QWidget] = {}
-        self._list = QVBoxLayout()
+        self._list = fill(QVBoxLayout(), spacing=6)
         self.search = line_edit("", "Search, for example: noise", "Search the settings")
         self.nothing = label(NOTHING_FOUND, style.text_font(14), "soft")
-        self._missing = {
-            "Appearance": self._look,
-            "Playback": self._playing,
-            "Sources": self._sources,
-            "Recording": self._recording,
-            "Network": self._network,
-            "Decisions": self._decisions,
-        }
-        self._list.setSpacing(6)
-        inner = QWidget()
         self.nothing.hide()
+        inner = QWidget()
         fill(QVBoxLayout(inner), self._list, self.nothing, STRETCH, spacing=0)
         self._area = scrolled(inner, down_only=True)
         self.groups = QListWidget()
         self.groups.setFont(style.text_font(15))
         self.groups.setFixedWidth(140)
         self.groups.setAccessibleName("Groups of settings")
-        self.groups.addItems([*self._missing])
-        self.groups.currentTextChanged.connect(self._go_to)
         self.put(self.search, (fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1))
         self.add_close()
         self.buttons.button(QDialogButtonBox.StandardButton.Close).setAutoDefault(False)
         defaults = self.add_defaults(self.reset)
         defaults.setToolTip("Reset look, playback and decisions to their defaults")
-        self._build_next()
+        for title, build in {
+            "Appearance": self._look,
+            "Playback": self._playing,
+            "Sources": self._sources,
+            "Recording": self._recording,
+            "Network": self._network,
+            "Decisions": self._decisions,
+        }.items():
+            self._headings[title] = label(title, style.bold_font(16), "accent")
+            self._list.addWidget(self._headings[title])
+            build()
+        self.show_settings(settings)
+        self.groups.addItems([*self._headings])
+        self.groups.currentTextChanged.connect(self._go_to)
         self.search.textChanged.connect(self._search)
         self.search.setFocus()
         self.resize(800, 580)
-
-    @property
-    def rows(self) -> list[Row]:
-        while self._missing:
-            self._build_next()
-        return self._rows
-
-    @Slot()
-    def _build_next(self) -> None:
-        """Build the next group, and soon the one after it: all at once would hold the window up for 60 ms."""
-        if not self._missing:
-            self.groups.setCurrentRow([*self._headings].index(self._first) if self._first else -1)
-            return
-        group = next(iter(self._missing))
-        self._headings[group] = label(group, style.bold_font(16), "accent")
-        self._list.addWidget(self._headings[group])
-        self._missing.pop(group)()
-        self.show_settings(self.settings)
-        QTimer.singleShot(0, self, self._build_next)
+        if group:  # once it is laid out
+            QTimer.singleShot(0, self, lambda: self.groups.setCurrentRow([*self._headings].index(group)))
 
     # The settings
 
@@ -208,7 +192,7 @@ class SettingsDialog(Dialog):
         parts = ((column, 1), field, help_button(page, name))
         fill(QHBoxLayout(whole), *parts, spacing=14, margins=(0, 4, 8, 8))
         self._list.addWidget(whole)
-        self._rows.append(Row(group, name, hint, paths, whole))
+        self.rows.append(Row(group, name, hint, paths, whole))
 
     def _choice(self, name: str, hint: str, page: str, path: str, options: Mapping[Any, str]) -> None:
         box = ChoiceBox(name, options, width=_BOX)

@@ -1,15 +1,15 @@
-"""Choosing a source in the window: file, camera, stream, demo, recent ones, dropped files, and several in turn."""
+"""Choosing a source in the window: file, camera, stream, demo and recent ones."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
-from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
 from livesnn.app.demo import another_scene, model_for
@@ -17,10 +17,9 @@ from livesnn.app.opening import folder_of
 from livesnn.app.settings import with_recent
 from livesnn.app.widgets.basics import FILE_FILTER, STRETCH, Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.app.window_layout import WindowLayout
-from livesnn.errors import LivesnnError, ModelError
+from livesnn.errors import LivesnnError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
-from livesnn.infer.load import read_card
 from livesnn.paths import recordings_dir
 from livesnn.progress import Notify
 from livesnn.session.camera_settings import SIMULATED
@@ -85,7 +84,7 @@ class SourceChooser:
         if not is_live(source):
             source = str(expanded(source).absolute())
         if not source.startswith(SIMULATED):
-            self._settings.change(recent=with_recent(self._settings.now.recent, source))
+            self._settings.update(lambda now: replace(now, recent=with_recent(now.recent, source)))
 
 
 def readable_source(source: str) -> str:
@@ -232,121 +231,3 @@ class CameraDialog(Dialog):
         self._timer.stop()
         if self._worker is not None:
             self._worker.close(timeout_s=0)  # a search of USB can't be stopped
-
-
-MOST_NAMED = 5
-
-
-class Dropped(NamedTuple):
-    """What is dragged or dropped.
-
-    ``recordings`` are files to play, ``models`` folders of models; ``wrong`` says why other folders are none.
-    """
-
-    recordings: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-
-    @property
-    def words(self) -> str:
-        use = f"use the model {Path(self.models[0]).name}" if self.models else ""
-        if len(self.recordings) > 1:
-            play = f"play {len(self.recordings)} files one after another"
-        else:
-            play = f"play {Path(self.recordings[0]).name}" if self.recordings else ""
-        do = " and ".join(filter(None, (use, play)))
-        return f"Drop to {do}" if do else "This folder holds no model"
-
-
-def dropped(mime: QMimeData) -> Dropped | None:
-    """Return what is dragged, by what it is on the disk; None where it is no file or folder."""
-    recordings, models, wrong = [], [], []
-    for path in [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]:
-        if not path.is_dir() and path.suffix not in (".onnx", ".safetensors"):
-            recordings.append(str(path))
-            continue
-        folder = str(path if path.is_dir() else path.parent)
-        try:
-            read_card(folder)
-        except ModelError as error:
-            wrong.append(str(error))
-        else:
-            models += [] if folder in models else [folder]
-    found = Dropped(tuple(recordings), tuple(models), tuple(wrong))
-    return found if any(found) else None
-
-
-def some(names: Sequence[str], separator: str) -> str:
-    more = [f"and {len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
-    return separator.join([*names[:MOST_NAMED], *more])
-
-
-class DropTarget(QLabel):
-    """Covers the window while something is dragged over it, and says what a drop would do."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._covered = parent
-        self.setObjectName("drop")
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setFont(style.bold_font(26))
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setWordWrap(True)
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.hide()
-
-    def show_words(self, words: str) -> None:
-        self.setText(words)
-        self.setGeometry(self._covered.rect())
-        self.raise_()
-        self.show()
-
-
-class Playlist:
-    """Opens the next file when one has ended; after the last it begins again where recordings are repeated.
-
-    A file that can't be played is passed over: the window says why. It ends when a person plays something else.
-    """
-
-    def __init__(self, window: WindowLayout) -> None:
-        self._window, self._player = window, window.player
-        self._files: tuple[str, ...] = ()
-        self._index = self._failed = 0
-        self._before: object = None  # the session that played when the file was asked for
-
-    def start(self, files: Sequence[str]) -> None:
-        self._files, self._failed = tuple(files), 0
-        self._open(0)
-
-    def poll(self) -> None:
-        """Go on with the next file, if the one that plays has ended or can't be played."""
-        player = self._player
-        if not self._files or player.opening is not None:
-            return
-        state = None if player.session is None else player.session.control.state
-        if player.source != self._files[self._index]:
-            if player.session is self._before:
-                self._follow(failed=True)
-            else:
-                self._end()
-        elif state in ("ended", "failed"):
-            self._follow(failed=state == "failed")
-
-    def _follow(self, *, failed: bool) -> None:
-        """Open the next file, unless all are over, or none can be played."""
-        self._failed = self._failed + 1 if failed else 0
-        following = (self._index + 1) % len(self._files)
-        if self._failed >= len(self._files):
-            self._end()
-        elif following or self._player.choices.loop:
-            self._open(following)
-
-    def _open(self, index: int) -> None:
-        self._index, self._before = index, self._player.session
-        self._player.place_in_list = f"{index + 1} of {len(self._files)}"
-        self._window.open_requested.emit(self._files[index], None)
-
-    def _end(self) -> None:
-        self._files = ()
-        self._player.place_in_list = ""
-        self._player.apply(self._player.choices)  # what plays now is repeated as usual

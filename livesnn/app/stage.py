@@ -368,7 +368,6 @@ class Stage(QWidget):
             self.leave_requested.emit()
 
 
-LIGHT_PALETTE = "white background"  # of the stage in the light theme, in place of the usual one
 # From an error to the first restart of a kiosk's source; twice as long after each that fails.
 RESTART_S, MOST_RESTART_S = 2.0, 60.0
 STEADY_S = 10.0  # a source that has played for so long works again
@@ -376,13 +375,10 @@ RESTARTING = "Starting again …"
 
 
 class Presenting:
-    """Shows the stage in place of the window's parts, and leaves it again.
+    """Shows the stage in place of the window's parts, and leaves it again."""
 
-    ``show_choices`` is called when the player has other choices.
-    """
-
-    def __init__(self, window: WindowLayout, show_choices: Callable[[], None]) -> None:
-        self._window, self._player, self._show_choices = window, window.player, show_choices
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player = window, window.player
         self.stage = Stage()
         self.stage.leave_requested.connect(self.leave)
         self.pages = QStackedWidget()
@@ -393,7 +389,6 @@ class Presenting:
         self._state_before = Qt.WindowState.WindowNoState
         self._docks: list[QDockWidget] = []  # that are shown again
         self._loop_before = False  # of a kiosk
-        self._lightened = False  # the stage has `LIGHT_PALETTE` in place of the usual one
         self._read_at_s = 0.0
         self._restart_at_s: float | None = None
         self._restart_in_s = RESTART_S
@@ -422,10 +417,6 @@ class Presenting:
         self._loop_before = player.choices.loop
         if kiosk:
             player.apply(replace(player.choices, loop=True))
-        # Unless a person has chosen a palette: a dark picture would be a hole in the light theme.
-        self._lightened = style.theme is style.LIGHT and player.choices.view.palette == DEFAULT_PALETTE.name
-        if self._lightened:
-            self._apply_palette(LIGHT_PALETTE)
         self.pages.setCurrentWidget(self.stage)
         self.stage.begin(window.view.canvas, kiosk=kiosk)
         self._state_before = window.window().windowState()
@@ -449,19 +440,12 @@ class Presenting:
             dock.show()
         if self.stage.kiosk:
             self._player.apply(replace(self._player.choices, loop=self._loop_before))
-        if self._lightened and self._player.choices.view.palette == LIGHT_PALETTE:
-            self._apply_palette(DEFAULT_PALETTE.name)
         window.window().setWindowState(self._state_before)
         window.view.setFocus()
 
     def show_note(self, words: str) -> None:
         if self.on:
             self.stage.caption.show_note(words, time.perf_counter())
-
-    def _apply_palette(self, name: str) -> None:
-        choices = self._player.choices
-        self._player.apply(replace(choices, view=replace(choices.view, palette=name)))
-        self._show_choices()
 
     # As time goes by
 

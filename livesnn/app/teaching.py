@@ -15,7 +15,7 @@ from PySide6.QtCore import QFile, QPoint, Signal, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
 
 from livesnn.app import style
-from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
+from livesnn.app.learning import Changed, Learned, Learning, as_flags
 from livesnn.app.widgets.basics import Dialog, dialog_button, label, line_edit
 from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised, sentences

@@ -82,41 +82,26 @@ def test_every_action_is_in_a_menu_with_words_and_a_shortcut_of_its_own(make_win
     assert all(len(group.actions()) > 1 for group in groups)
 
 
-@pytest.mark.parametrize(
-    ("key", "kind"),
-    [
-        ("Ctrl+O", QFileDialog),
-        ("Ctrl+K", CameraDialog),
-        ("Ctrl+N", StreamDialog),
-        ("Ctrl+Shift+S", SettingsDialog),
-        ("Ctrl+M", ModelDialog),
-        ("Ctrl+T", DecisionsDialog),
-        ("F1", ShortcutsDialog),
-        ("Ctrl+F1", AboutDialog),
-    ],
-)
-def test_a_key_opens_a_dialog_and_another_closes_it(
-    qtbot: QtBot, make_window: MakeWindow, key: str, kind: type
-) -> None:
+def test_a_key_opens_a_dialog_which_another_or_its_button_closes(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     be_active(qtbot, window)
-    qtbot.keySequence(window, key)
-    assert isinstance(window.dialog, kind)
-    window.commands["about"].trigger()
-    assert isinstance(window.dialog, AboutDialog)
-    window.dialog.reject()
-    assert window.dialog is None
-
-
-@pytest.mark.parametrize("key", ["F1", "Ctrl+F1"])
-def test_what_is_only_read_can_be_closed_by_a_button(qtbot: QtBot, make_window: MakeWindow, key: str) -> None:
-    window = make_window()
-    be_active(qtbot, window)
-    qtbot.keySequence(window, key)
-    assert window.dialog is not None
-    (close,) = window.dialog.findChildren(QPushButton)
-    close.click()
-    assert window.dialog is None
+    for key, kind in {
+        "Ctrl+O": QFileDialog,
+        "Ctrl+K": CameraDialog,
+        "Ctrl+N": StreamDialog,
+        "Ctrl+Shift+S": SettingsDialog,
+        "Ctrl+M": ModelDialog,
+        "Ctrl+T": DecisionsDialog,
+        "F1": ShortcutsDialog,
+        "Ctrl+F1": AboutDialog,
+    }.items():
+        qtbot.keySequence(window, key)
+        assert isinstance(window.dialog, kind), key
+        window.commands["about"].trigger()
+        assert isinstance(window.dialog, AboutDialog)
+        (close,) = window.dialog.findChildren(QPushButton)
+        close.click()
+        assert window.dialog is None
 
 
 # The view
@@ -136,13 +121,17 @@ def test_full_screen_comes_back_to_what_the_window_was(qtbot: QtBot, make_window
     assert not action.isChecked()
 
 
-def test_the_palette_changes_the_picture_and_is_remembered(
+def test_the_palette_and_how_events_add_up_change_the_picture_and_are_remembered(
     qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:
     window = make_window()
     play(qtbot, window, recording)
     window.commands["palette:white background"].trigger()
-    assert window.settings.now.choices.view.palette == "white background"
+    qtbot.keySequence(window, "A")
+    view = window.player.choices.view
+    assert window.settings.now.choices.view == view
+    assert (view.palette, view.mode) == ("white background", "accumulate")
+    assert not window.commands["mode:decay"].isChecked()
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 1)
     assert window.view.grab().toImage().pixelColor(40, 40).lightness() > 200
@@ -155,15 +144,6 @@ def test_a_palette_that_is_no_more_is_the_default(make_window: MakeWindow, tmp_p
     assert window.player.choices.view.palette == "blue and orange"
     assert window.commands["palette:blue and orange"].isChecked()
     assert window.settings.now.theme == "light"
-
-
-def test_events_can_add_up(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
-    window = make_window()
-    play(qtbot, window, recording)
-    qtbot.keySequence(window, "A")
-    assert window.player.choices.view.mode == "accumulate"
-    assert not window.commands["mode:decay"].isChecked()
-    assert window.settings.now.choices.view.mode == "accumulate"
 
 
 def test_the_theme_changes_at_once_and_is_remembered(make_window: MakeWindow) -> None:
@@ -207,22 +187,14 @@ def test_what_could_not_be_opened_can_be_tried_again(
     window = make_window()
     window.open(str(tmp_path / "late.npz"))
     qtbot.waitUntil(window.banner.isVisible)
+    assert window.settings.now.recent == ()
+    assert not window.commands.recent.isEnabled()
     shutil.copy(recording, tmp_path / "late.npz")
     assert window.banner.action.text() == "Try again"
     window.banner.action.click()
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert not window.banner.isVisible()
     assert window.header.source.text() == "late.npz"
-
-
-def test_what_could_not_be_opened_is_not_among_the_recent(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
-    window = make_window()
-    window.open(str(tmp_path / "none.npz"))
-    qtbot.waitUntil(window.banner.isVisible)
-    assert window.settings.now.recent == ()
-    assert not window.commands.recent.isEnabled()
 
 
 def test_the_file_dialog_opens_what_was_chosen(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
@@ -240,6 +212,9 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     window = make_window()
     window.view.page.choices["stream"].click()
     assert isinstance(window.dialog, StreamDialog)
+    window.dialog.address.setText("tcp://")
+    qtbot.keyClick(window.dialog.address, Qt.Key.Key_Return)
+    assert window.session is None  # an empty address can't be connected to
     window.dialog.address.setText(typed)
     qtbot.keyClick(window.dialog.address, Qt.Key.Key_Return)
     qtbot.waitUntil(window.banner.isVisible)
@@ -279,15 +254,6 @@ def test_esc_closes_the_message_then_leaves_full_screen(qtbot: QtBot, make_windo
         seen.append((window.banner.isVisible(), window.isFullScreen()))
     assert seen == [(False, True), (False, False)]
     assert not window.commands["full_screen"].isChecked()
-
-
-def test_an_empty_address_cannot_be_connected_to(qtbot: QtBot) -> None:
-    dialog = StreamDialog("tcp://")
-    qtbot.addWidget(dialog)
-    chosen: list[str] = []
-    dialog.chosen.connect(chosen.append)
-    qtbot.keyClick(dialog.address, Qt.Key.Key_Return)
-    assert chosen == []
 
 
 def test_without_a_camera_the_dialog_says_what_to_do(qtbot: QtBot) -> None:
@@ -449,19 +415,6 @@ def test_another_orientation_goes_on_at_the_same_place(qtbot: QtBot, make_window
     assert not window.commands["mirrored_camera"].isChecked()
 
 
-@pytest.mark.parametrize("times", [1, 2])  # the second before it is seen to be open again
-def test_another_orientation_of_what_is_paused_stays_paused_there(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, times: int
-) -> None:
-    window = make_window()
-    pause_at(qtbot, window, recording, 0.5)
-    for _ in range(times - 1):
-        window.player.play_again()
-    window.commands["turn"].trigger()
-    qtbot.waitUntil(lambda: window.header.state.text() == "Paused")
-    qtbot.waitUntil(lambda: 0.45 <= window.transport.line.position_s <= 0.7)
-
-
 @pytest.mark.parametrize("place_s", [0.0, 0.5])
 def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, place_s: float
@@ -469,17 +422,16 @@ def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
     window = make_window()
     pause_at(qtbot, window, recording, place_s)
     places = []
-    for _ in range(4):
+    for _ in range(3):
         shown = window.view.shown
         window.commands["turn"].trigger()
         qtbot.waitUntil(lambda shown=shown: window.view.shown > shown)
         qtbot.waitUntil(lambda: window.header.state.text() == "Paused")
-        qtbot.wait(100)
         assert window.player.session is not None
         places.append(window.player.session.control.position_us)
         seen_s = window.transport.line.position_s  # a busy machine sees some of the next frame
         assert 0 < seen_s - places[-1] / 1e6 < 0.1
-    assert places == [places[0]] * 4
+    assert places == [places[0]] * 3
 
 
 def test_a_model_that_cannot_be_used_is_said_and_what_plays_stays_as_it_is(
@@ -516,12 +468,14 @@ def test_another_model_is_used_at_once_and_at_the_next_start(
     later.close()
 
 
-def test_a_damaged_model_is_said_in_the_dialog(qtbot: QtBot, tmp_path: Path) -> None:
+def test_the_shipped_models_are_listed_and_a_damaged_one_is_said(qtbot: QtBot, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.mkdir()
     (bad / "model.safetensors").write_bytes(b"nothing")
     dialog = ModelDialog(str(bad), "auto")
     qtbot.addWidget(dialog)
+    listed = [dialog.models.item(row).text() for row in range(dialog.models.count())]
+    assert tuple(listed) == (*shipped_models(), "bad")
     assert "can't be used" in dialog.card.text()
     emitted = QSignalSpy(dialog.chosen)
     dialog.accept()
@@ -639,11 +593,3 @@ def test_what_was_taught_here_can_be_renamed_and_its_folder_shown(
         assert item.text() == "flap 2"
         assert "can't be renamed" in dialog.card.text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flap 2", "second", "used"]
-
-
-def test_the_shipped_models_are_listed(qtbot: QtBot) -> None:
-    dialog = ModelDialog("nmnist", "auto")
-    qtbot.addWidget(dialog)
-    listed = [dialog.models.item(row).text() for row in range(dialog.models.count())]
-    assert tuple(listed) == shipped_models()
-    assert "nmnist" in listed

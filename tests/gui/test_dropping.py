@@ -13,7 +13,6 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.source_dialogs import dropped
 from livesnn.paths import models_dir
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
@@ -69,7 +68,7 @@ def test_several_files_play_one_after_another(
 ) -> None:
     window = make_window(loop=loop)
     drop(window, *clips)
-    assert window.banner.message.text() == "3 files play one after another: a.npz, b.npz, c.npz"
+    assert window.banner.message.text() == "3 files play one after another"
     order = names(qtbot, window)
     expected = ["a.npz (1 of 3)", "b.npz (2 of 3)", "c.npz (3 of 3)"]
     assert [next(order) for _ in expected] == expected
@@ -99,23 +98,15 @@ def test_where_none_can_be_played_it_ends(qtbot: QtBot, make_window: MakeWindow,
     qtbot.waitUntil(lambda: window.header.state.text() == "Error")
 
 
-def test_a_wrong_file_does_not_end_the_list(
-    qtbot: QtBot, make_window: MakeWindow, clips: list[Path], tmp_path: Path
-) -> None:
-    window = make_window()
-    drop(window, *clips)
-    qtbot.waitUntil(lambda: window.view.shown > 1)
-    window.open(str(tmp_path / "none.npz"))
-    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text())
-    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)")
-
-
 def test_what_is_opened_after_several_is_repeated_as_usual(
     qtbot: QtBot, make_window: MakeWindow, clips: list[Path], recording: Path
 ) -> None:
     window = make_window(loop=True)
     drop(window, *clips)
     qtbot.waitUntil(lambda: window.view.shown > 1)
+    window.open("none.npz")  # a wrong one ends nothing
+    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text())
+    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)")
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
     qtbot.waitUntil(lambda: "starting again" in window.state_panel.caption.remark)
@@ -135,52 +126,35 @@ def test_a_dropped_model_is_used_for_what_plays(
     assert window.banner.message.text() == "Now using the model letters"
 
 
-def test_a_model_and_a_recording_are_dropped_together(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, letters: Path
+def test_a_model_and_a_recording_are_dropped_together_and_a_folder_without_a_model_is_said(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, letters: Path, tmp_path: Path
 ) -> None:
-    window = make_window()
+    window = make_window(loop=True)
     drop(window, recording, letters / "model.onnx")
     qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"))
     assert window.player.source == str(recording)
-
-
-def test_a_folder_without_a_model_is_said_and_what_plays_goes_on(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    window = make_window(loop=True)
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1)
     session = window.session
-    drop(window, tmp_path)
-    assert "is not a model folder" in window.banner.message.text()
+    folders = [tmp_path / f"folder {number}" for number in range(100)]
+    for folder in folders:
+        folder.mkdir()
+    drop(window, *folders)
+    assert window.banner.message.text().startswith(f"{folders[0]} is not a model folder")
     assert window.session is session
 
 
-def test_a_target_shows_while_something_is_held_over_the_window(
-    make_window: MakeWindow, clips: list[Path], letters: Path
-) -> None:
+def test_a_target_shows_while_a_file_is_held_over_the_window(make_window: MakeWindow, clips: list[Path]) -> None:
     window = make_window()
     target = window.drop_target
+    assert not drag(window)  # words, for example
     assert not target.isVisible()
     assert drag(window, clips[0])
     assert target.isVisible()
-    assert target.text() == "Drop to play a.npz"
     assert target.size() == window.size()
     window.dragLeaveEvent(QDragLeaveEvent())
     assert not target.isVisible()
     assert drag(window, *clips)
-    assert target.text() == "Drop to play 3 files one after another"
     drop(window, clips[0])
     assert not target.isVisible()
-    assert drag(window, letters)
-    assert target.text() == "Drop to use the model letters"
-
-
-def test_words_that_are_dragged_are_nothing_to_drop(make_window: MakeWindow) -> None:
-    data = QMimeData()
-    data.setText("a.npz")
-    assert dropped(data) is None
-    assert not drag(make_window())
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_one_in_use(
@@ -207,20 +181,6 @@ def test_a_model_whose_card_cannot_be_read_is_an_error(
     drop(window, letters)
     assert window.banner.kind == "error"
     assert window.player.model == str(model_folder)
-
-
-def test_of_many_files_and_folders_only_the_first_are_named(
-    make_window: MakeWindow, tmp_path: Path, clips: list[Path]
-) -> None:
-    window = make_window()
-    folders = [tmp_path / f"folder {number}" for number in range(1000)]
-    for folder in folders:
-        folder.mkdir()
-    drop(window, *(clips * 400), *folders)
-    words = window.banner.message.text()
-    assert "1200 files play one after another: a.npz, b.npz, c.npz, a.npz, b.npz, and 1,195 more" in words
-    assert "and 995 more" in words
-    assert len(words.splitlines()) == 7
 
 
 def test_a_name_that_looks_like_html_is_shown_as_it_is(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:

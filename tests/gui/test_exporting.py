@@ -24,7 +24,6 @@ from livesnn.events.recording import open_recording
 from tests.disks import fill, small_disk
 from tests.fake_source import joined
 from tests.synthetic import moving_bar, write_recording
-from tests.waiting import in_real_time
 
 from .test_live_window import stream
 
@@ -275,7 +274,6 @@ def test_of_a_live_source_pictures_and_decisions_are_exported_and_why_no_film_is
 
 
 @pytest.mark.parametrize("name", ["last.aedat4", "last.mp4"])
-@in_real_time
 def test_with_a_pre_roll_the_last_seconds_of_a_live_source_are_exported(
     name: str, qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:

@@ -15,7 +15,6 @@ from livesnn.events.cameras.reconnecting import Connection, ReconnectingSource, 
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from tests.fake_source import FakeSource
 from tests.synthetic import SENSOR, livesnn_threads, moving_bar
-from tests.waiting import in_real_time
 
 MakeWindow = Callable[..., MainWindow]
 PACKET_US = 10_000
@@ -128,7 +127,6 @@ def hanging() -> FakeSource:
     return FakeSource([moving_bar(20_000)], then="wait", deaf=True)
 
 
-@in_real_time
 def test_a_source_that_hangs_does_not_keep_a_person_from_another(qtbot: QtBot, make_window: MakeWindow) -> None:
     window, source = make_window(), hanging()
     window.open(source)

@@ -104,6 +104,7 @@ def test_two_programs_on_one_file_keep_what_the_other_has_changed(tmp_path: Path
 
 MOUNTS = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from livesnn.app.settings import SettingsFile
 from livesnn.events.filters import Orientation
@@ -113,7 +114,8 @@ settings = SettingsFile(Path(file))
 print("ready", flush=True)
 input()
 for camera in (f"{who}{number}" for number in range(40)):
-    settings.change(mounted={**settings.now.mounted, camera: Orientation(1)})
+    settings.update(lambda now: replace(now, mounted={**now.mounted, camera: Orientation(1)}))
+    settings.update(lambda now: replace(now, filtered=(*(each for each in now.filtered if each != camera), camera)))
 """
 
 
@@ -136,6 +138,7 @@ def test_two_programs_that_write_at_the_same_time_lose_nothing(tmp_path: Path) -
         assert program.returncode == 0
     now = SettingsFile(file).now
     assert set(now.mounted) == {f"{who}{number}" for who in "AB" for number in range(40)}
+    assert set(now.filtered) == set(now.mounted)
     assert list(tmp_path.iterdir()) == [file]
 
 

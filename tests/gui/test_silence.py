@@ -21,7 +21,6 @@ from livesnn.session.comparison import Second
 from tests.fake_source import FakeSource, cut, endless
 from tests.served import Server, free_port
 from tests.synthetic import SENSOR, moving_bar
-from tests.waiting import in_real_time
 
 MakeWindow = Callable[..., MainWindow]
 BAR_US = 400_000
@@ -37,7 +36,6 @@ def silent_s(decision: QWidget) -> int:
     return int(found[1])
 
 
-@in_real_time
 def test_a_silent_source_has_no_decision_and_the_time_since_is_said(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     window.open(falls_silent())
@@ -85,7 +83,6 @@ def test_a_second_model_has_no_decision_then_either(
         qtbot.waitUntil(lambda each=each: each.said.words == "No events")
 
 
-@in_real_time
 def test_with_events_the_decision_comes_back(qtbot: QtBot, make_window: MakeWindow) -> None:
     packets = cut(moving_bar(BAR_US), BAR_US)
     source = FakeSource(packets, on_demand=True, then="silence")

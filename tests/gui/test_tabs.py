@@ -28,7 +28,6 @@ from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from tests.fake_source import FakeSource
 from tests.synthetic import SENSOR, moving_bar, write_recording
-from tests.waiting import in_real_time
 
 Pair = tuple[MainWindow, MainWindow]
 OpenTwo = Callable[..., Pair]
@@ -228,7 +227,6 @@ def test_quitting_closes_every_source(qtbot: QtBot, open_two: OpenTwo, recording
     qtbot.waitUntil(lambda: not tabs_of(first).isVisible())
 
 
-@in_real_time
 def test_the_command_line_opens_several_sources(recording: Path, backwards: Path, model_folder: Path) -> None:
     command = ("-m", "livesnn", "gui", str(recording), str(backwards), "--model", str(model_folder))
     done = subprocess.run(

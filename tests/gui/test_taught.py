@@ -17,8 +17,9 @@ from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import HOW_CHANGED, ModelDialog, TaughtDialog, card_rows
+from livesnn.app.model_dialog import ModelDialog, card_rows
 from livesnn.app.settings import SettingsFile
+from livesnn.app.taught_dialog import HOW_CHANGED, TaughtDialog
 from livesnn.app.teaching import NONE_NAMED, NOT_LIVE, NOT_TAUGHT, NOTHING_TO_UNDO
 from livesnn.events.cameras.network import Address
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
