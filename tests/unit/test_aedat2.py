@@ -82,14 +82,6 @@ def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
 
 
-def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path) -> None:
-    block = BLOCK_BYTES // 8
-    events = make_events(2**31 - 400_000 + np.arange(3 * block + 7) * 20)
-    path = write(tmp_path / "f.aedat", header("DVS128") + encode(events, "DVS128"))
-    for index in (0, 1, block - 1, block, 2 * block + 5, events.size - 1):
-        assert np.array_equal(read(path, int(events["t"][index])), events[index:])
-
-
 def test_an_on_event_of_a_dvs128_has_bit_0_clear_and_x_is_counted_from_the_right(tmp_path: Path) -> None:
     rows = [(5 << 8 | 3 << 1 | 0, 10), (5 << 8 | 3 << 1 | 1, 11)]
     path = write(tmp_path / "f.aedat", header("DVS128") + words(rows))

@@ -367,5 +367,5 @@ def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path: Path, parts: tupl
 def test_a_header_that_names_another_camera_than_the_events_are_of_is_an_error(tmp_path: Path) -> None:
     events = make_events(range(9))
     events["x"][2:] = 300
-    with pytest.raises(FormatError, match="7 of the first 9 events are outside a DVS128's sensor"):
+    with pytest.raises(FormatError, match="7 of the first 9 events are outside the sensor's 128×128 pixels"):
         open_recording(write(tmp_path / "f.aedat", header(), polarity(events)))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import open_reader
-from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
@@ -98,14 +97,6 @@ def test_damage_behind_the_part_that_was_indexed_first_is_said(tmp_path: Path) -
     with open_recording(path, at_once=True) as recording:
         assert joined(recording).size == 1_100_000
         eventually(lambda: any("are outside the sensor's" in line for line in recording.warnings))
-
-
-def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path) -> None:
-    block = BLOCK_BYTES // 8
-    events = events_at(2**32 - 400_000 + np.arange(3 * block + 7) * 20)
-    path = write(tmp_path / "f.dat", FIRST_LINES + SIZE + KIND + encode(events))
-    for index in (0, 1, block - 1, block, 2 * block + 5, events.size - 1):
-        assert np.array_equal(read(path, int(events["t"][index])), events[index:])
 
 
 def test_a_file_without_a_header_is_told_by_its_events(tmp_path: Path) -> None:

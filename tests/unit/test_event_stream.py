@@ -64,15 +64,6 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, events: Events, kind: 
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
 
 
-def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path) -> None:
-    events = make_events(3 * BLOCK_BYTES // 5, step_us=100)
-    path = write(tmp_path / "f.es", header() + encode(events))
-    whole = read(path)
-    assert np.array_equal(whole, events)
-    for index in (0, 1, BLOCK_BYTES // 5 - 1, BLOCK_BYTES // 5, BLOCK_BYTES // 5 + 1, events.size - 1):
-        assert np.array_equal(read(path, int(events["t"][index])), events[index:])
-
-
 def test_y_is_counted_from_the_bottom(tmp_path: Path) -> None:
     path = write(tmp_path / "f.es", header() + struct.pack("<BHH", 3 << 1 | 1, 7, 0))
     assert read(path).tolist() == [(3, 7, 239, True)]

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livesnn.bench.throughput import START_US
+from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import Events
 from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.format_files import MADE_FILES
@@ -40,6 +42,28 @@ def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path, nam
         assert (recording.t_start, recording.t_end) == (5, 900_010)
         assert recording.counters.out_of_order == 0
         assert any("time jumps back 1 times" in line for line in recording.warnings)
+
+
+WRAPS_US = {
+    "aedat1": 2**32,
+    "aedat2": 2**31,
+    "aedat3": 2**31,
+    "evt2": 2**34,
+    "evt21": 2**34,
+    "evt3": 2**24,
+    "dat": 2**32,
+}
+
+
+@pytest.mark.parametrize("name", [*OF_CAMERAS, "es"])
+def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path, name: str) -> None:
+    count = 3 * BLOCK_BYTES // 8
+    start_us = max(START_US, WRAPS_US.get(name, 0) - 400_000)  # the clock wraps on the way
+    events = events_at(start_us + np.arange(count) // 3 * 60, MADE_FILES[name].sensor)
+    path = made(tmp_path, name, *np.array_split(events, 5))
+    for index in (1, count // 3, count - 1):
+        sought = int(events["t"][index])
+        assert np.array_equal(read(path, sought), events[events["t"] >= sought])
 
 
 @pytest.mark.parametrize("name", [*OF_CAMERAS, "es", "csv"])

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.shared_readers import PACKET_EVENTS
-from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
@@ -169,17 +168,6 @@ def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
     assert (found.resolution, found.triggers, found.warnings) == (PIXELS, 0, [NOTHING] * (not events.size))
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
-        assert np.array_equal(read(path, sought), events[events["t"] >= sought])
-
-
-@each_version
-def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path, version: Version) -> None:
-    events = make_events(version.wrap_us - 500_000 + np.arange(70_000) // 3 * 50)
-    octets = octets_of(version, plain_words(version, events))
-    assert len(octets) > 2 * BLOCK_BYTES
-    path = write(tmp_path / "f.raw", octets)
-    for index in (0, 1, 9_999, 29_998, 45_000, 69_999):
-        sought = int(events["t"][index])
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
 
 

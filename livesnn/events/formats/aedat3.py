@@ -21,6 +21,7 @@ from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.reader import EventStream, OtherContent, Reader
 from livesnn.events.formats.shared_readers import WIDEST, inside, ordered_parts
+from livesnn.events.formats.table_columns import require_plausible
 from livesnn.events.packet import (
     DISORDER_US,
     EVENTS_DTYPE,
@@ -75,22 +76,10 @@ class Aedat3Reader(Reader):
             self._sizes = {source: camera.resolution or WIDEST for source, camera in cameras.items()}
             self._invalid: dict[tuple[int, int], int] = {}
             self._warnings += lost
-            for stream in self.streams:
-                self._judge(stream)
-
-    def _judge(self, stream: EventStream) -> None:
-        """Raise FormatError when a stream's first events don't fit the header's camera; warn of jumps in time."""
-        source = self._sources[stream.name]
-        track = self._tracks[source]
-        for segment in track.segments[:1]:
-            events = next(self._read(source, segment))
-            outside = events.size - inside(events, self._sizes[source], SourceCounters()).size
-            if outside > events.size - outside:
-                raise FormatError(
-                    f"{self._file.path}: {outside:,} of the first {events.size:,} events are outside a "
-                    f"{stream.camera}'s sensor: the file is damaged, or from another camera"
-                )
-        self._warnings += jump_warnings({stream.name if len(self.streams) > 1 else "": track.jumps})
+            for name, source in self._sources.items():
+                for segment in self._tracks[source].segments[:1]:
+                    require_plausible(path, next(self._read(source, segment)), cameras[source].resolution)
+                self._warnings += jump_warnings({name if len(self.streams) > 1 else "": self._tracks[source].jumps})
 
     def _read(self, source: int, segment: Segment) -> Iterator[Events]:
         """Yield a segment's valid events as they lie in the file, at most SEGMENT_EVENTS at a time."""
