@@ -45,7 +45,7 @@ def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path, nam
 
 
 WRAPS_US = {
-    "aedat1": 2**32,
+    "aedat1": 2**31,
     "aedat2": 2**31,
     "aedat3": 2**31,
     "evt2": 2**34,
