@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import stat
 import threading
 from collections.abc import Iterator
@@ -74,13 +75,13 @@ def replace_file(path: Path, octets: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a new file beside this one, which takes its place at the end, and is deleted after an error.
+    """Yield a new file beside this one, .livesnn-…, which takes its place at the end, and is deleted after an error.
 
     A process killed on the way leaves the old one. Raises OSError, also where something else than a file is there.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "this is a folder, pipe or device", str(path))
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".livesnn-{secrets.token_hex(6)}{path.suffix}")
     try:
         yield new
         new.replace(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.labels import SUFFIX, Label, has_labels, keep_labels, labels_file, moved, read_labels
 from livesnn.events.packet import Events, Packet
 from livesnn.events.recording import Recording, open_recording
-from livesnn.files import cannot_write
+from livesnn.files import cannot_write, replacing
 from livesnn.progress import Progress, no_progress, share_of_time
 
 
@@ -90,25 +89,22 @@ def convert(
 
 @contextlib.contextmanager
 def written_whole(out: Path, source: Path | None, *, overwrite: bool) -> Iterator[Path]:
-    """Yield the file to write, .livesnn-… beside ``out``, which becomes ``out`` at the end; not after an error.
+    """Yield the file to write, as `replacing`, and wait until the disk has it.
 
     Raises SourceError if ``out`` can't be written, exists, or is the source.
     """
     check_free(source, out, overwrite=overwrite)
-    part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
+    part = out
     try:
-        yield part
-        check_free(source, out, overwrite=overwrite)
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())  # a power failure leaves what was there before, or all of this
-        part.replace(out)
+        with replacing(out) as part:
+            yield part
+            check_free(source, out, overwrite=overwrite)
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())  # a power failure leaves what was there before, or all of this
     except OSError as error:
         raise cannot_write(out, error) from error
     except (SourceError, FormatError) as error:  # of the writer, which knows the other name only
         raise type(error)(str(error).replace(str(part), str(out))) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _in_stretch(recording: Recording, stretch: Stretch) -> tuple[Iterable[Packet], int, int]:

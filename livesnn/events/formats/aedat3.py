@@ -21,7 +21,7 @@ from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.reader import EventStream, OtherContent, Reader
 from livesnn.events.formats.shared_readers import WIDEST, inside, ordered_parts
-from livesnn.events.formats.table_columns import require_plausible
+from livesnn.events.formats.table_columns import parse_size, require_plausible
 from livesnn.events.packet import (
     DISORDER_US,
     EVENTS_DTYPE,
@@ -36,7 +36,6 @@ from livesnn.progress import Progress, no_progress
 from livesnn.untrusted import HEADER_BYTES, STREAMS
 
 EVENT_BYTES = 8
-MAX_SIZE = 1 << 15  # coordinates have 15 bits
 SEGMENT_EVENTS = 1 << 14
 SPECIAL, POLARITY, FRAME, IMU6, IMU9 = range(5)
 _SEGMENT_BYTES = 1 << 20  # frames may lie between the packets of a segment
@@ -241,10 +240,8 @@ def _find_camera(description: str, original: str) -> Camera:
     """Return the camera of a source; for one that cAER read from a file, its name is ``original``."""
     size = re.search(r"dvsSizeX=(\d{1,5}),dvsSizeY=(\d{1,5})", description)
     name = original if size else description.strip()
-    known = next((size for prefix, size in _SENSORS.items() if name.upper().startswith(prefix)), None)
-    if size and 0 < int(size[1]) <= MAX_SIZE and 0 < int(size[2]) <= MAX_SIZE:
-        known = int(size[1]), int(size[2])
-    return Camera(name, None if known is None else Resolution(*known))
+    known = next((Resolution(*size) for prefix, size in _SENSORS.items() if name.upper().startswith(prefix)), None)
+    return Camera(name, (parse_size(size[1], size[2]) if size else None) or known)
 
 
 def read_packet(file: BufferedFile, start: int) -> PacketHeader | Flaw:

@@ -24,8 +24,6 @@ from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, no_progress
 
-MAX_SIZE = 1 << 14
-_MAX_HEADER_BYTES = 1 << 16
 _LINE = re.compile(rb"% ?(?:(\w[\w.-]*)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?)?\r?\n")
 _GEN3, _GEN4, _GENX320 = Resolution(640, 480), Resolution(1280, 720), Resolution(320, 320)
 _SENSORS = {
@@ -59,7 +57,7 @@ def read_text_header(octets: bytes | memoryview) -> TextHeader:
     It ends at "% end" or before the first line of another form. A % doesn't suffice: the words that follow may start
     with one.
     """
-    head = bytes(octets[:_MAX_HEADER_BYTES])
+    head = bytes(octets[:_SAMPLE_BYTES])
     fields: dict[str, str] = {}
     start = 0
     while (line := _LINE.match(head, start)) is not None:
@@ -98,7 +96,7 @@ def _stated_sizes(fields: dict[str, str]) -> list[Resolution]:
         geometry.groups() if geometry else ("", ""),
         (fields.get("width", ""), fields.get("height", "")),
     )
-    sizes = (parse_size(width, height, most=MAX_SIZE) for width, height in stated)
+    sizes = (parse_size(width, height, most=1 << 14) for width, height in stated)
     return [size for size in sizes if size]
 
 
@@ -161,7 +159,7 @@ def _is_plausible(octets: bytes) -> bool:
 def open_dat(path: Path, progress: Progress = no_progress) -> WordReader:
     """Open a .dat file; raises FormatError unless its events have eight bytes and are inside the sensor."""
     with closed_on_error(BufferedFile(path, progress)) as file:
-        header = read_text_header(file.view(0, _MAX_HEADER_BYTES))
+        header = read_text_header(file.view(0, _SAMPLE_BYTES))
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)
         stream, notes = stream_of(header.fields)
         start = header.start + _check_type(file, header.start) if header.start else 0
