@@ -115,12 +115,9 @@ def count_triggers(file: h5py.File) -> int:
     return int(shape[0]) if shape is not None and len(shape) == 1 else 0
 
 
-def _own(group: h5py.Group, name: str) -> object:
+def _own(group: h5py.Group, name: str) -> Owner | None:
     """Return what a group has under a name; None if there is nothing, or a link, which may lead anywhere."""
-    links, known = group.id.links, name.encode()
-    if not links.exists(known) or links.get_info(known).type != h5py.h5l.TYPE_HARD:
-        return None
-    return group[name]
+    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -145,9 +142,8 @@ def _walk(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
         prefix, group = groups.popleft()
         for name in islice(group, left):
             left -= 1
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            if (item := _own(group, name)) is None:
                 continue
-            item = group[name]
             address = h5py.h5o.get_info(item.id).addr
             if address not in seen and isinstance(item, h5py.Dataset):
                 yield prefix + name, item
