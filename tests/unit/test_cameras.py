@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -283,98 +283,77 @@ class TestDvProcessing:
 DV_READOUT = enum.IntEnum("DV_READOUT", {"VARIABLE_2000": 7, "VARIABLE_5000": 8, "VARIABLE_15000": 10})
 
 
-class Dvxplorer(FakeDriver):
-    """A DVXplorer by dv-processing, which refuses what that refuses."""
+class Settable(FakeDriver):
+    """A camera by dv-processing: what getX(*of) returns is what setX(*of, value) was given last.
+
+    ``values`` has the first ones, by (X, *of); ``asked`` are the names that were asked for.
+    """
+
+    def __init__(self, values: dict[tuple[object, ...], Any], items: Iterable[Item] = ()) -> None:
+        super().__init__(items or [ArrayBatch.of(at(1))])
+        self.values = values
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        sizes = {len(key) - 1 for key in self.__dict__.get("values", {}) if key[0] == name[3:]}
+        if name[:3] not in ("get", "set") or not sizes:
+            raise AttributeError(name)
+        self.asked.append(name)
+        of = sizes.pop()
+
+        def put(*given: Any) -> None:
+            self.values[(name[3:], *given[:of])] = given[of:] if len(given) > of + 1 else given[of]
+
+        return put if name[:3] == "set" else lambda *of: self.values[(name[3:], *of)]
+
+
+class Dvxplorer(Settable):
+    """One that refuses what dv-processing refuses."""
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
-        super().__init__(items or [ArrayBatch.of(at(1))])
-        self.on = self.off = 9
-        self.readout = DV_READOUT.VARIABLE_5000
-        self.crop: tuple[int, ...] = ()
-        self.calls: list[str] = []
+        values = {("ContrastThresholdOn",): 9, ("ContrastThresholdOff",): 9}
+        super().__init__({**values, ("ReadoutFPS",): DV_READOUT.VARIABLE_5000, ("CropArea",): ()}, items)
 
-    def getContrastThresholdOn(self) -> int:  # noqa: N802
-        return self.on
-
-    def getContrastThresholdOff(self) -> int:  # noqa: N802
-        return self.off
-
-    def getReadoutFPS(self) -> DV_READOUT:  # noqa: N802
-        return self.readout
-
-    def setContrastThresholdOn(self, value: int) -> None:  # noqa: N802
-        self.calls.append("on")
-        self.on = value
+    @property
+    def thresholds(self) -> tuple[int, int]:
+        return self.values[("ContrastThresholdOn",)], self.values[("ContrastThresholdOff",)]
 
     def setContrastThresholdOff(self, value: int) -> None:  # noqa: N802
         if not 0 <= value <= 17:
             raise RuntimeError("Contrast threshold value must be between 0 and 17.")
-        self.off = value
-
-    def setReadoutFPS(self, value: DV_READOUT) -> None:  # noqa: N802
-        self.readout = value
-
-    def setCropArea(self, area: tuple[int, ...]) -> None:  # noqa: N802
-        self.crop = area
+        self.values[("ContrastThresholdOff",)] = value
 
 
-class Davis(FakeDriver):
-    """A DAVIS346 by dv-processing."""
+class Davis(Settable):
+    """A DAVIS346."""
 
     Davis346BiasCF = enum.Enum("Davis346BiasCF", "Diff On Off Photoreceptor PhotoreceptorSourceFollower Refractory")
 
     def __init__(self) -> None:
-        super().__init__([ArrayBatch.of(at(1))])
-        values = ((4, 39), (6, 28), (2, 71), (2, 63), (0, 153), (3, 225))
-        self.biases = dict(zip(self.Davis346BiasCF, values, strict=True))
-        self.background_250us = 8
+        currents = ((4, 39), (6, 28), (2, 71), (2, 63), (0, 153), (3, 225))
+        values: dict[tuple[object, ...], Any] = {
+            ("Davis346BiasCoarseFine", bias): value for bias, value in zip(self.Davis346BiasCF, currents, strict=True)
+        }
+        values |= {("BackgroundActivityFilter",): 8, ("RefractoryPeriodFilter",): 0}
+        super().__init__(values | {("SensorModel",): SimpleNamespace(name="DAVIS346")})
 
-    def getSensorModel(self) -> SimpleNamespace:  # noqa: N802
-        return SimpleNamespace(name="DAVIS346")
-
-    def getDavis346BiasCoarseFine(self, bias: enum.Enum) -> tuple[int, int]:  # noqa: N802
-        return self.biases[bias]
-
-    def setDavis346BiasCoarseFine(self, bias: enum.Enum, coarse: int, fine: int) -> None:  # noqa: N802
-        assert 0 <= coarse <= 7
-        assert 0 <= fine <= 255
-        self.biases[bias] = coarse, fine
-
-    def getBackgroundActivityFilter(self) -> int:  # noqa: N802
-        return self.background_250us
-
-    def setBackgroundActivityFilter(self, value: int) -> None:  # noqa: N802
-        self.background_250us = value
-
-    def getRefractoryPeriodFilter(self) -> int:  # noqa: N802
-        return 0
-
-    def setRefractoryPeriodFilter(self, value: int) -> None:  # noqa: N802
-        raise AssertionError("it was not changed")
+    def logarithm(self, bias: enum.Enum) -> float:
+        coarse, fine = self.values[("Davis346BiasCoarseFine", bias)]
+        return coarse + math.log(fine, 8)
 
 
-class Dvs128(FakeDriver):
-    """A DVS128 by dv-processing."""
+class Dvs128(Settable):
+    """A DVS128, which has a socket for a synchronisation cable."""
 
     Bias = enum.Enum("Bias", "DIFF DIFF_ON DIFF_OFF PR FOLL REFR")
 
     def __init__(self) -> None:
-        super().__init__([ArrayBatch.of(at(1))])
-        self.biases = dict(zip(self.Bias, (30153, 482443, 132, 217, 51, 969), strict=True))
-        self.master = True
+        currents = (30153, 482443, 132, 217, 51, 969)
+        biases = {("Bias", bias): value for bias, value in zip(self.Bias, currents, strict=True)}
+        super().__init__({**biases, ("Master",): True})
 
     def synchronizeWith(self, secondary: object) -> None:  # noqa: N802
         raise AssertionError("synchronizeAnyTwo is called")
-
-    def getBias(self, bias: enum.Enum) -> int:  # noqa: N802
-        return self.biases[bias]
-
-    def setBias(self, bias: enum.Enum, value: int) -> None:  # noqa: N802
-        assert 0 <= value < 1 << 24
-        self.biases[bias] = value
-
-    def setMaster(self, master: bool) -> None:  # noqa: N802
-        self.master = master
 
 
 class Connected(FakeDriver):
@@ -453,18 +432,19 @@ class TestOneClock:
 class TestSettingUp:
     def test_a_dvxplorer_has_thresholds_a_readout_and_a_region(self) -> None:
         sensor = set_up(Dvxplorer(), SensorSettings(sensitivity=1.0, speed=1.0, region=Region(8, 16, 64, 32)))
-        assert (sensor.on, sensor.off, sensor.readout) == (1, 1, DV_READOUT.VARIABLE_15000)
-        assert sensor.crop == (8, 16, 64, 32)
+        assert (sensor.thresholds, sensor.getReadoutFPS()) == ((1, 1), DV_READOUT.VARIABLE_15000)
+        assert sensor.getCropArea() == (8, 16, 64, 32)
         sensor = set_up(Dvxplorer(), SensorSettings(sensitivity=-1.0))
-        assert (sensor.on, sensor.off, sensor.readout) == (17, 17, DV_READOUT.VARIABLE_5000)
-        assert sensor.crop == ()
+        assert (sensor.thresholds, sensor.getReadoutFPS()) == ((17, 17), DV_READOUT.VARIABLE_5000)
+        assert sensor.getCropArea() == ()
 
     def test_what_stays_the_same_is_not_sent_again(self) -> None:
         sensor = Dvxplorer()
         driver = InivationDriver(sensor)
-        for sensitivity in (0.5, 0.5, 0.51):
-            driver.configure(SensorSettings(sensitivity=sensitivity))
-        assert sensor.calls == ["on"]
+        driver.configure(SensorSettings(sensitivity=0.5))
+        sensor.values.update(dict.fromkeys(sensor.values, None))
+        driver.configure(SensorSettings(sensitivity=0.51))  # the same steps
+        assert set(sensor.values.values()) == {None}
 
     def test_what_a_camera_refuses_is_sent_again_with_the_next_settings(self) -> None:
         sensor = Dvxplorer()
@@ -472,32 +452,25 @@ class TestSettingUp:
         with pytest.raises(SourceError, match="must be between 0 and 17"):
             driver.configure(SensorSettings(biases={"contrast_threshold_off": 18}))
         driver.configure(SensorSettings(biases={"contrast_threshold_off": 17}))
-        assert sensor.off == 17
+        assert sensor.thresholds[1] == 17
 
     def test_a_davis_has_currents_of_coarse_and_fine(self) -> None:
         more = set_up(Davis(), SensorSettings(sensitivity=1.0, biases={"background_activity_filter": 20}))
         less = set_up(Davis(), SensorSettings(sensitivity=-1.0, speed=1.0))
+        names = ("On", "Off", "PhotoreceptorSourceFollower")
         on, off, follower = (
-            [
-                coarse * 8 + math.log(fine, 8) * 8
-                for coarse, fine in (each.biases[bias] for each in (less, Davis(), more))
-            ]
-            for bias in (
-                Davis.Davis346BiasCF.On,
-                Davis.Davis346BiasCF.Off,
-                Davis.Davis346BiasCF.PhotoreceptorSourceFollower,
-            )
+            [each.logarithm(Davis.Davis346BiasCF[name]) for each in (less, Davis(), more)] for name in names
         )
         assert on[0] > on[1] > on[2]  # away from the one between them, the threshold is higher
         assert off[0] < off[1] < off[2]
         assert follower[0] > follower[1] == follower[2]
-        assert more.background_250us == 20
+        assert more.getBackgroundActivityFilter() == 20
 
     def test_a_dvs128_has_currents_and_can_follow_another_cameras_clock(self) -> None:
         sensor = set_up(Dvs128(), SensorSettings(sensitivity=0.5, clock="external"))
-        assert Dvs128().biases[Dvs128.Bias.DIFF_ON] > sensor.biases[Dvs128.Bias.DIFF_ON] > 30153
-        assert 132 < sensor.biases[Dvs128.Bias.DIFF_OFF] < 30153
-        assert not sensor.master
+        assert 482443 > sensor.getBias(Dvs128.Bias.DIFF_ON) > 30153
+        assert 132 < sensor.getBias(Dvs128.Bias.DIFF_OFF) < 30153
+        assert sensor.getMaster() is False
 
     def test_a_camera_that_comes_back_is_set_up_again(self) -> None:
         first, second = Dvxplorer([ArrayBatch.of(at(1)), UNPLUG]), Dvxplorer([ArrayBatch.of(at(2))])
@@ -505,7 +478,7 @@ class TestSettingUp:
         with open_camera("camera", cameras=cameras, settings=SensorSettings(sensitivity=1.0)) as camera:
             packets = (packet for packet in camera if packet.events.size)
             assert [next(packets).epoch, next(packets).epoch] == [0, 1]
-        assert (first.on, second.on) == (1, 1)
+        assert first.thresholds == second.thresholds == (1, 1)
 
     def test_settings_for_another_camera_are_an_error(self) -> None:
         with pytest.raises(SourceError, match=f"DVXplorer {SERIAL} has no bias 'diff_on': give one of its own"):
@@ -527,13 +500,10 @@ class TestSettingUp:
         assert callable(camera.synchronizeAnyTwo)
         assert not hasattr(camera.DVXplorerM, "synchronizeWith")
         for kind, ours in ((camera.DVXplorer, Dvxplorer), (camera.DAVIS, Davis), (camera.DVS128, Dvs128)):
-            asked = {**vars(FakeDriver), **vars(Connected), **vars(ours)}
-            names = [
-                name
-                for name in asked
-                if name in ("isRunning", "synchronizeWith") or (name[:3] in ("get", "set") and name[3:4].isupper())
-            ]
-            assert [name for name in names if not hasattr(kind, name)] == []
+            sensor = set_up(ours(), SensorSettings(sensitivity=0.7))
+            asked = {*sensor.asked, *(name for name in vars(FakeDriver) if not name.startswith("_"))}
+            assert [name for name in asked if not hasattr(kind, name)] == []
+            assert hasattr(kind, "synchronizeWith")
         for kind, members in (
             (camera.DAVIS.Davis346BiasCF, Davis.Davis346BiasCF),
             (camera.DAVIS.Davis240BiasCF, Davis.Davis346BiasCF),

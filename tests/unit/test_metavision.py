@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
+from unittest.mock import Mock, call
 
 import numpy as np
 import numpy.typing as npt
@@ -80,49 +81,6 @@ class FakeBiases:
         return name != self.refused
 
 
-class FakeRoi:
-    """I_ROI."""
-
-    def __init__(self) -> None:
-        self.window: Any = None
-        self.enabled = False
-
-    def set_window(self, window: Any) -> bool:
-        self.window = window
-        return True
-
-    def enable(self, state: bool) -> bool:
-        assert self.window is not None  # "At least one ROI should have been set before calling this function"
-        self.enabled = state
-        return True
-
-
-class FakeMask:
-    """I_DigitalEventMask.I_PixelMask."""
-
-    def __init__(self) -> None:
-        self.mask: tuple[int, int, bool] = (0, 0, False)
-
-    def set_mask(self, x: int, y: int, enabled: bool) -> bool:
-        self.mask = (x, y, enabled)
-        return True
-
-
-class FakeLimiter:
-    """I_ErcModule."""
-
-    def __init__(self) -> None:
-        self.enabled, self.events_per_s = False, 0
-
-    def enable(self, state: bool) -> bool:
-        self.enabled = state
-        return True
-
-    def set_cd_event_rate(self, events_per_s: int) -> bool:
-        self.events_per_s = events_per_s
-        return True
-
-
 class FakeDevice:
     """metavision_hal.Device, and the parts of it that have no settings: each buffer is one item.
 
@@ -136,8 +94,8 @@ class FakeDevice:
         self._ended = False
         self._callbacks: list[Callable[[npt.NDArray[np.void]], object]] = []
         self.running: bool | None = None
-        self.biases, self.roi, self.limiter = FakeBiases(), FakeRoi(), FakeLimiter()
-        self.masks = [FakeMask() for _ in range(2)]
+        self.biases = FakeBiases()
+        self.roi, self.limiter, self.masks = Mock(), Mock(), [Mock(), Mock()]  # I_ROI, I_ErcModule, I_PixelMask
 
     def get_i_events_stream(self) -> FakeDevice:
         return self
@@ -160,10 +118,10 @@ class FakeDevice:
     def get_i_ll_biases(self) -> FakeBiases:
         return self.biases
 
-    def get_i_roi(self) -> FakeRoi:
+    def get_i_roi(self) -> Mock:
         return self.roi
 
-    def get_i_erc_module(self) -> FakeLimiter:
+    def get_i_erc_module(self) -> Mock:
         return self.limiter
 
     def get_i_digital_event_mask(self) -> Any:
@@ -306,7 +264,7 @@ def test_the_dials_move_the_biases_to_the_limits_that_metavision_recommends() ->
     least, _ = set_up(SensorSettings(sensitivity=-1.0))
     assert least.biases.values == {"bias_diff": 51, "bias_diff_on": 60, "bias_diff_off": 50, "bias_fo": 34}
     untouched, _ = set_up(SensorSettings())
-    assert (untouched.biases.values, untouched.roi.window) == (FakeBiases().values, None)
+    assert (untouched.biases.values, untouched.roi.mock_calls) == (FakeBiases().values, [])
 
 
 def test_of_an_older_sensor_only_the_biases_themselves_can_be_set() -> None:
@@ -329,12 +287,12 @@ def test_a_bias_that_the_camera_refuses_is_a_warning() -> None:
 def test_region_hot_pixels_and_rate_limit_are_the_sensors_own_and_can_be_taken_back() -> None:
     settings = SensorSettings(region=Region(8, 16, 64, 32), masked=((3, 5),), limit_events_per_s=5e6)
     on, _ = set_up(settings)
-    assert (on.roi.window, on.roi.enabled) == ((8, 16, 64, 32), True)
-    assert [mask.mask for mask in on.masks] == [(3, 5, True), (0, 0, False)]
-    assert (on.limiter.events_per_s, on.limiter.enabled) == (5_000_000, True)
+    assert on.roi.mock_calls == [call.set_window((8, 16, 64, 32)), call.enable(True)]  # which needs a window
+    assert [mask.set_mask.call_args for mask in on.masks] == [call(3, 5, True), call(0, 0, False)]
+    assert on.limiter.mock_calls == [call.set_cd_event_rate(5_000_000), call.enable(True)]
     off, _ = set_up(settings, SensorSettings())
-    assert (off.roi.enabled, off.limiter.enabled) == (False, False)
-    assert [mask.mask for mask in off.masks] == [(0, 0, False)] * 2
+    assert off.roi.enable.call_args == off.limiter.enable.call_args == call(False)
+    assert [mask.set_mask.call_args for mask in off.masks] == [call(0, 0, False)] * 2
 
 
 @pytest.mark.parametrize("name", ["evt3/expelliarmus_evt3_sample.raw", "evt2/faery_evt2.raw"])

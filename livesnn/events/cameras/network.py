@@ -127,19 +127,12 @@ def parse_address(uri: str) -> Address:
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise _bad_address(uri, str(error)) from None
-    if not host or any(character.isspace() or not character.isprintable() for character in uri):
-        raise _bad_address(uri, "it names no host")
-    if not port:
-        raise _bad_address(uri, "it names no port")
-    if parts.scheme != "tcp" or parts.username is not None or uri.partition("://")[2] != parts.netloc:
-        raise _bad_address(uri, "it has more than a host and a port")
+    except ValueError:
+        host = port = None
+    plain = uri.isprintable() and " " not in uri
+    if not (host and port and plain and parts.username is None and uri == f"tcp://{parts.netloc}"):
+        raise SourceError(f"{uri!r} isn't a stream's address: give tcp://HOST:PORT, port 1 to 65535")
     return Address(host, port)
-
-
-def _bad_address(uri: str, reason: str) -> SourceError:
-    return SourceError(f"{uri!r} isn't a stream's address ({reason}): give tcp://HOST:PORT, port 1 to 65535")
 
 
 def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Header:
