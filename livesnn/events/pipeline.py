@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
@@ -87,7 +87,7 @@ def open_pipeline(
         if owns_source:
             source.close()
         raise
-    counters, arrived, filtered = SourceCounters(), EventRate(now_s), EventRate(now_s)
+    before_queue, arrived, filtered = SourceCounters(), EventRate(now_s), EventRate(now_s)
     packets: Iterable[Packet] = checked_packets(source)
     if clock is not None:
         packets = paced(packets, clock)
@@ -102,7 +102,7 @@ def open_pipeline(
     packets = seen(packets, arrived.add)
     if policy != "drop_oldest":
         max_age_s = math.inf
-    packets = on_time(packets, max_age_s, counters, now_s)
+    packets = on_time(packets, max_age_s, before_queue, now_s)
     if noise is not None:
         packets = denoise_packets(packets, noise, enabled=denoise)
     packets = seen(packets, filtered.add)
@@ -111,9 +111,8 @@ def open_pipeline(
     queue = None if policy is None else packet_queue(policy, max_bytes)
     resolution = orientation.resolution(source.resolution)
     return Pipeline(
-        packets, source, resolution, arrived, filtered, counters, noise, queue, max_age_s, now_s,
-        owns_source=owns_source,
-    )  # fmt: skip
+        packets, source, resolution, arrived, filtered, before_queue, noise, queue, max_age_s, now_s, owns_source
+    )
 
 
 def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
@@ -146,6 +145,7 @@ def on_time(
         yield packet._replace(events=kept, now_us=now_us, one_of=packet.one_of * max(one_of, 1))
 
 
+@dataclass(eq=False)
 class Pipeline(Closing):
     """The packets of a source as the network gets them; `open_pipeline` makes it.
 
@@ -154,61 +154,51 @@ class Pipeline(Closing):
     iteration.
     """
 
-    def __init__(
-        self,
-        packets: Iterable[Packet],
-        source: EventSource,
-        resolution: Resolution,
-        arrived: EventRate,
-        filtered: EventRate,
-        counters: SourceCounters,
-        noise: DenoiseState | None,
-        queue: BoundedQueue[Packet] | None,
-        max_age_s: float,
-        now_s: Callable[[], float],
-        *,
-        owns_source: bool,
-    ) -> None:
-        self.source = source
-        self.resolution = resolution
-        self.noise = noise
-        self.arrived = arrived  # through the gate, noise included
-        self.filtered = filtered  # left for the network
-        self._packets = packets
-        self._early, self._late = counters, SourceCounters()  # dropped before and after the queue
-        self._queue = queue
-        self._max_age_s, self._now_s = max_age_s, now_s
-        self._owns_source = owns_source
+    packets: Iterable[Packet]  # up to the queue
+    source: EventSource
+    resolution: Resolution
+    arrived: EventRate  # through the gate, noise included
+    filtered: EventRate  # left for the network
+    before_queue: SourceCounters  # what was dropped there, because the source was late
+    noise: DenoiseState | None
+    queue: BoundedQueue[Packet] | None
+    max_age_s: float
+    now_s: Callable[[], float]
+    owns_source: bool
+
+    def __post_init__(self) -> None:
+        self._behind_queue = SourceCounters()  # because the network was late
         self._worker = Worker("capture", self._capture, on_error=lambda error: self._end())
 
     @property
     def counters(self) -> SourceCounters:
         """Events that came and weren't lost, noise included; and those lost, in the source or on the way here."""
         counters = self.source.counters
-        lost = self._early.dropped + self._late.dropped + (0 if self._queue is None else self._queue.dropped)
+        lost = self.before_queue.dropped + self._behind_queue.dropped
+        lost += 0 if self.queue is None else self.queue.dropped
         events = self.arrived.total - lost - self.unread
         return replace(counters, events=events, dropped=counters.dropped + lost)
 
     @property
     def unread(self) -> int:
         """Events waiting for the network; after `close`, events that nobody will read."""
-        return 0 if self._queue is None else self._queue.unread
+        return 0 if self.queue is None else self.queue.unread
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield packets until the source ends or `close` is called. Raises what the source raised."""
-        if self._queue is None:
-            yield from self._packets
+        if self.queue is None:
+            yield from self.packets
             return
         self._worker.start()
-        yield from on_time(iter(self._queue.take, None), self._max_age_s, self._late, self._now_s)
+        yield from on_time(iter(self.queue.take, None), self.max_age_s, self._behind_queue, self.now_s)
         if self._worker.error is not None and not self._worker.stop.is_set():
             raise self._worker.error
 
     def interrupt(self) -> None:
         """End the iteration soon, without waiting. Whoever iterates then closes the pipeline."""
         self._worker.stop.set()
-        if self._queue is not None:
-            self._queue.close()
+        if self.queue is not None:
+            self.queue.close()
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Stop reading, and close the source if it is owned. Safe to call twice, and from any thread.
@@ -217,20 +207,20 @@ class Pipeline(Closing):
         """
         self.interrupt()
         ended = self._worker.close(timeout_s / 2)  # first: a driver closed while it reads may crash
-        if self._owns_source:
+        if self.owns_source:
             self.source.close()
         if not ended and not self._worker.close(timeout_s / 2):
             raise SourceError(f"the source didn't stop within {timeout_s:g} s: unplug it and start again")
 
     def _capture(self, stop: threading.Event) -> None:
-        assert self._queue is not None
-        for packet in self._packets:
+        assert self.queue is not None
+        for packet in self.packets:
             known = packet.arrived_s > 0
-            self._queue.put(packet if known else packet._replace(arrived_s=self._now_s()))
+            self.queue.put(packet if known else packet._replace(arrived_s=self.now_s()))
             if stop.is_set():
                 break
         self._end()
 
     def _end(self) -> None:
-        if self._queue is not None:
-            self._queue.end()
+        if self.queue is not None:
+            self.queue.end()
