@@ -27,7 +27,7 @@ RESOLUTION = Resolution(128, 128)
 PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)
 """A DVS without noise of its own, because the camera's pictures have noise."""
 
-LONGEST_US = 500_000
+GAP_US = 500_000
 """A picture that comes so long after the last one begins a new stream, because what was between is unknown."""
 
 _MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
@@ -60,7 +60,7 @@ class Emulator:
         change = None if before is None else _change(before, light)
         self._exposure *= change or 1.0
         known = change and 1 / _MOST_EXPOSURE < self._exposure / self._first_exposure < _MOST_EXPOSURE
-        if self._state is None or not known or t_us - self._state.t_us > LONGEST_US:
+        if self._state is None or not known or t_us - self._state.t_us > GAP_US:
             self._exposure = self._first_exposure = max(float(np.median(light)), float(_BLACK)) / _MIDDLE
             self._state = self._pixels.initial_state(light / np.float32(self._exposure), t_us, self._random)
             return np.empty(0, EVENTS_DTYPE)
@@ -94,7 +94,7 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
     if stream not in (None, EMULATED):
         raise SourceError(f"{path}: a video has no event stream {stream!r}: leave --stream out")
     video = open_video(path, progress)
-    if video.fps < (least := 1_000_000 / LONGEST_US):
+    if video.fps < (least := 1_000_000 / GAP_US):
         raise SourceError(
             f"{path}: {float(video.fps):g} pictures a second are too few to make events: give {least:g} or more"
         )

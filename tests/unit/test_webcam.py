@@ -23,7 +23,7 @@ from livesnn.outputs.lines import RunOptions, decide_all
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker
 from livesnn.video import FrameSource
-from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator
+from livesnn.video.emulate import GAP_US, RESOLUTION, Emulator
 from livesnn.video.video_file import open_video
 from livesnn.video.webcam import WebcamConnection, open_webcam, webcams
 from tests.fake_source import PATIENCE_S
@@ -69,7 +69,7 @@ def test_another_exposure_is_no_event_nor_is_what_comes_after_a_long_pause() -> 
     assert sum(len(events) for events in pushed([*still, brighter, still[0]])) < 20  # of 16,384 pixels
     covered = np.zeros_like(still[0])
     assert [len(events) for events in pushed([*still, covered, still[0], still[0]])] == [0, 0, 0, 0, 0]
-    assert [len(events) for events in pushed([picture(140), picture(200)], LONGEST_US + 1)] == [0, 0]
+    assert [len(events) for events in pushed([picture(140), picture(200)], GAP_US + 1)] == [0, 0]
 
 
 def test_a_movement_while_the_exposure_changes_is_still_seen() -> None:
