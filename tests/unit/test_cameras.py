@@ -377,11 +377,11 @@ def set_up(sensor: Sensor, settings: SensorSettings) -> Sensor:
 
 
 class TestOneClock:
-    def test_two_cameras_have_one_clock_once_both_are_open(self) -> None:
+    def test_two_cameras_have_one_clock_once_both_are_open_and_one_that_is_back_again(self) -> None:
         set_together: list[tuple[object, object]] = []
         clock = CommonClock(lambda one, other: set_together.append((one, other)))
-        first, second = Connected("A"), Connected("B", ArrayBatch.of(at(7)))
-        drivers = [InivationDriver(camera, clock) for camera in (first, second)]
+        first, second, again = Connected("A"), Connected("B", ArrayBatch.of(at(7))), Connected("B")
+        drivers = [InivationDriver(camera, clock) for camera in (first, second, again)]
         drivers[0].configure(SensorSettings(clock="output"))
         assert set_together == []
         drivers[1].configure(SensorSettings(clock="external"))
@@ -389,14 +389,6 @@ class TestOneClock:
         came = drivers[1].poll()
         assert came is not None
         assert came["t"].tolist() == [7]
-
-    def test_a_camera_that_is_back_gets_the_clock_again(self) -> None:
-        set_together: list[tuple[object, object]] = []
-        clock = CommonClock(lambda one, other: set_together.append((one, other)))
-        first, second, again = Connected("A"), Connected("B"), Connected("B")
-        drivers = [InivationDriver(camera, clock) for camera in (first, second, again)]
-        for driver in drivers[:2]:
-            driver.configure(SensorSettings(clock="external"))
         drivers[1].close()
         drivers[2].configure(SensorSettings(clock="external"))
         assert set_together == [(first, second), (first, again)]
