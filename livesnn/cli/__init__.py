@@ -49,7 +49,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "simulate": Command("recordings", "simulate", "Simulate a recording of gestures, a digit or a picture."),
     },
     "Your own models": {
-        "teach": Command("recordings", "teach", "Teach a model a gesture of your own from a few seconds of it."),
+        "teach": Command("teaching", "teach", "Teach a model a gesture of your own from a few seconds of it."),
         "train": Command("models", "train", "Train a model on a data set.", "training_parser"),
         "eval": Command("models", "evaluate", "Measure a model on a data set, or compare two."),
         "data": Command("models", "data", "Download or check a data set."),
