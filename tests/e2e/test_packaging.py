@@ -68,6 +68,7 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
         "livesnn.cli.recordings",
         "livesnn.cli.serving",
         "livesnn.cli.streams",
+        "livesnn.cli.teaching",
         "livesnn.app.application",
         "livesnn.outputs.lines",
         "livesnn.outputs.many",
