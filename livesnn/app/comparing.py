@@ -38,8 +38,9 @@ from livesnn.infer.load import read_card
 from livesnn.infer.run import StateMode
 from livesnn.session.comparison import Comparison, Difference, Second, why_not
 from livesnn.session.control import Choices
-from livesnn.session.results import LAST_RESULTS, ShownResult
+from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
+from livesnn.session.statistics import LAST_RESULTS
 
 SHARE = 4  # of the window's width, beside the picture's 7 and the decision's 4
 STATES: dict[StateMode | None, str] = {None: "Same as the first", "carry": "Carried", "reset": "Reset each window"}

@@ -36,9 +36,9 @@ from livesnn.app.teaching import Correcting, Teaching
 from livesnn.app.widgets.basics import open_docs
 from livesnn.console import capitalised
 from livesnn.events.filters import Orientation
+from livesnn.events.picture import PALETTES
 from livesnn.infer.load import Engine
 from livesnn.infer.model import Model
-from livesnn.session.event_picture import PALETTES
 from livesnn.session.session import Session, SourceLike
 from livesnn.simulate import DIGITS_URI
 

@@ -18,8 +18,9 @@ from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
-from livesnn.session.results import LAST_RESULTS, ShownResult
+from livesnn.session.results import ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
+from livesnn.session.statistics import LAST_RESULTS
 from livesnn.simulate import GESTURES_URI
 
 LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds

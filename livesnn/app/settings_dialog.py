@@ -28,7 +28,7 @@ from livesnn.app.widgets.basics import (
     scrolled,
 )
 from livesnn.console import capitalised
-from livesnn.session.event_picture import PALETTES
+from livesnn.events.picture import PALETTES
 
 NOTHING_FOUND = "No setting matches these words."
 THEMES: dict[ThemeName, str] = {"system": "Same as the system", "light": "Light", "dark": "Dark"}

@@ -17,7 +17,7 @@ from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elide
 from livesnn.app.widgets.event_view import PictureCanvas
 from livesnn.app.widgets.readout import ago, fitting_pixels
 from livesnn.app.window_layout import WindowLayout
-from livesnn.session.event_picture import DEFAULT_PALETTE, Palette
+from livesnn.events.picture import DEFAULT_PALETTE, Palette
 from livesnn.session.session import Session
 from livesnn.session.verdict import NO_EVENTS, Verdict
 

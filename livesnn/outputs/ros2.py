@@ -24,11 +24,11 @@ from livesnn.card import ModelCard
 from livesnn.console import one_line, sayable
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.ros2 import RosNode
+from livesnn.events.picture import Picture
 from livesnn.infer.decide import HYSTERESIS, Decider
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver
 from livesnn.outputs.served_source import ServedSource
-from livesnn.session.event_picture import Picture
 from livesnn.threads import Worker, pool
 
 try:

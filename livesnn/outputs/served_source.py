@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -12,11 +11,11 @@ from pathlib import Path
 from livesnn.errors import SourceError, error_message
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Closing, Packet, Resolution
+from livesnn.events.picture import Display, Picture
 from livesnn.events.recorder import Recorder, RingBuffer, with_kept
 from livesnn.events.slicer import Frame
 from livesnn.infer.run import Result
 from livesnn.progress import Notify
-from livesnn.session.event_picture import Display, Picture
 from livesnn.sources import Source
 from livesnn.threads import Latest
 from livesnn.video import FrameSource
@@ -135,7 +134,7 @@ class View(Latest[Picture]):
 
     def see_packet(self, packet: Packet) -> None:
         if self.watched:
-            self._display.add(packet.events, packet.arrived_s or time.perf_counter(), 0)
+            self._display.add(packet, 0)
 
     def see_frame(self, frame: Frame) -> None:
         if self.watched:

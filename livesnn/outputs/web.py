@@ -25,12 +25,12 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, SourceError, reason_of
 from livesnn.events.cameras.network import Address
+from livesnn.events.picture import Picture
 from livesnn.files import refuse_pipe
 from livesnn.json_text import decode_json
 from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket
 from livesnn.outputs.served_source import PICTURES_PER_S, ServedSource
-from livesnn.session.event_picture import Picture
 from livesnn.session.verdict import CLASSES_ON_DARK, CLASSES_ON_LIGHT
 from livesnn.threads import pool
 

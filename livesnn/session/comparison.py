@@ -23,7 +23,8 @@ from livesnn.infer.run import Latency, Recogniser, Result, StateMode, warm_up
 from livesnn.infer.statistics import Percentiles
 from livesnn.session.control import Choices
 from livesnn.session.playback import EventPlayback, Playback
-from livesnn.session.results import LAST_RESULTS, ResultTracker, ShownResult
+from livesnn.session.results import ResultTracker, ShownResult
+from livesnn.session.statistics import LAST_RESULTS
 from livesnn.threads import Worker
 
 T = TypeVar("T")

@@ -12,12 +12,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from livesnn.events.pipeline import See
+from livesnn.events.picture import Display, ViewSpec
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S, Recorder
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.run import StateMode
-from livesnn.session.event_picture import Display, ViewSpec
 from livesnn.session.playback import EventPlayback, LivePlayback, Playback
 from livesnn.threads import WAKE_S
 
@@ -252,7 +251,7 @@ class Control:
         if self._state == "paused" and self._display is not None:
             self._display.show()
 
-    def begin(self, playback: Playback, show: See, stop: threading.Event) -> PassStart | None:
+    def begin(self, playback: Playback, display: Display, stop: threading.Event) -> PassStart | None:
         """Wait until a pass is requested and begin it; return None where none will be."""
         with self._changed:
             while self._next_pass is None and not stop.is_set():
@@ -270,7 +269,7 @@ class Control:
                 return None
             reason, self._next_pass, self._shown = self._next_pass, None, False
             from_us = self._frame_end_us = self._frame_starts_us[-1]
-            playback.begin(from_us, show)
+            playback.begin(from_us, display)
             return PassStart(from_us, reason, self.resets, self.jumps)
 
     def hold_while_paused(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:

@@ -18,6 +18,7 @@ from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Packet, Resolution
+from livesnn.events.picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.events.pipeline import open_pipeline
 from livesnn.events.recorder import require_room
 from livesnn.events.recording import Recording
@@ -26,7 +27,6 @@ from livesnn.infer.decide import STALE_US
 from livesnn.infer.model import Model
 from livesnn.infer.run import Result, run_frames
 from livesnn.session.control import Choices
-from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.session.verdict import (
     CLASSES_ON_DARK,
     CLASSES_ON_LIGHT,

@@ -18,6 +18,7 @@ from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, moved, read_labels
 from livesnn.events.packet import EventSource, Packet, Resolution
+from livesnn.events.picture import Display
 from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
@@ -26,7 +27,7 @@ from livesnn.events.slicer import Frame, Slicer
 from livesnn.files import closed_on_error
 from livesnn.progress import Progress, no_progress
 from livesnn.session.camera_settings import Mounting
-from livesnn.session.results import Counts
+from livesnn.session.statistics import Counts
 from livesnn.sources import Source, open_source
 from livesnn.video import FrameSource
 
@@ -98,10 +99,10 @@ class Playback(ABC):
         """Play a recording at this multiple of real time, or hold it. A live source can only be paused."""
 
     @abstractmethod
-    def begin(self, from_us: int, show: See) -> None:
+    def begin(self, from_us: int, display: Display) -> None:
         """Begin a pass at ``from_us`` after the start, once the one before has ended.
 
-        ``show`` is that of `open_pipeline`, called in its thread.
+        ``display`` gets what the network gets, in the pipeline's thread.
         """
 
     @abstractmethod
@@ -169,14 +170,14 @@ class EventPlayback(Playback):
                 return
         self.read_to_end = not self.interrupted
 
-    def _open(self, show: See, gate: Stage, **more: Any) -> Pipeline:
+    def _open(self, display: Display, gate: Stage, **more: Any) -> Pipeline:
         return open_pipeline(
             self._events,
             orientation=self.orientation,
             gate=gate,
             noise=self.noise,
             denoise=lambda: self.denoise,
-            show=show,
+            show=lambda packet: display.add(packet, self.start_us),
             **more,
         )
 
@@ -212,12 +213,12 @@ class RecordedPlayback(EventPlayback):
         if not self.interrupted:
             self._clock.play(speed, paused=paused)
 
-    def begin(self, from_us: int, show: See) -> None:
+    def begin(self, from_us: int, display: Display) -> None:
         events_before = self.counts.events
         self.noise.forget()
         self._recording.seek(self.start_us + from_us)
         block = {"policy": "block", "max_bytes": RECORDING_BUFFER_BYTES, "owns_source": False}
-        pipeline = self._open(show, self._until_interrupted, clock=self._clock, **block)
+        pipeline = self._open(display, self._until_interrupted, clock=self._clock, **block)
         # Both at once, after the seek: meanwhile counts may be read.
         self._pipeline, self._events_before = pipeline, events_before
         self.interrupted = self.read_to_end = False
@@ -249,8 +250,8 @@ class LivePlayback(EventPlayback):
         self._pauses += paused and not self._paused
         self._paused = paused
 
-    def begin(self, from_us: int, show: See) -> None:
-        self._pipeline = self._open(show, self._unless_paused, record=self.ring_buffer.put)
+    def begin(self, from_us: int, display: Display) -> None:
+        self._pipeline = self._open(display, self._unless_paused, record=self.ring_buffer.put)
 
     def _unless_paused(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         """Yield the packets between the pauses, and note where they don't follow on."""
@@ -304,7 +305,7 @@ class VideoPlayback(Playback):
     def set_speed(self, *, speed: float, paused: bool) -> None:
         self._clock.play(speed, paused=paused)
 
-    def begin(self, from_us: int, show: See) -> None:
+    def begin(self, from_us: int, display: Display) -> None:
         self.interrupted = self.read_to_end = False
         self._from_us = from_us
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from livesnn.errors import DataError, LivesnnError, ModelError, error_message
 from livesnn.events.formats.registry import parse_recording_path
-from livesnn.events.packet import Packet, Resolution
+from livesnn.events.packet import Resolution
+from livesnn.events.picture import Display, Picture
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Silence, silence
 from livesnn.infer.load import Engine, load_model
@@ -24,18 +25,10 @@ from livesnn.session.camera_settings import CameraFiles, Mounting
 from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.decision_table import DecisionLog
-from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
-from livesnn.session.results import (
-    Counts,
-    PlotHistory,
-    ResultTracker,
-    RollingStatistics,
-    ShownResult,
-    Statistics,
-    WindowDecision,
-    why_no_window,
-)
+from livesnn.session.plot_history import PlotHistory
+from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
+from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.sources import Source, is_live
 from livesnn.threads import WAKE_S, Latest, Worker
 
@@ -198,7 +191,7 @@ class Session:
     def _open(self, playback: Playback, model: Model) -> Display:
         warm_up(model, playback.resolution if playback.has_events else None)
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
-        display = Display(sensor, self.pictures, every_s=PICTURE_EVERY_S)
+        display = Display(sensor, self.pictures, every_s=PICTURE_EVERY_S, fades=playback.live)
         self.warnings = playback.warnings
         kept_s = CORRECTED_S if model.card.taught else 0.0
         self.control.open(playback, display, model.card.input.slice.delta_t_us, kept_s)
@@ -215,12 +208,7 @@ class Session:
 
     def _frames(self, playback: Playback, model: Model, display: Display, stop: threading.Event) -> Iterator[Frame]:
         """Yield the frames of all passes. Each pass begins with `Frame.start`, so that the state is reset."""
-
-        def show(packet: Packet) -> None:
-            if packet.events.size or playback.live:  # the picture of a recording doesn't fade by the clock
-                display.add(packet.events, packet.arrived_s, playback.start_us)
-
-        while (start := self.control.begin(playback, show, stop)) is not None:
+        while (start := self.control.begin(playback, display, stop)) is not None:
             display.begin(start.jumps)
             self._tracker.begin_pass(start.reason)
             self.comparer.tell(Comparison.begin_pass)

@@ -15,7 +15,7 @@ from livesnn.app.widgets.network_cards import NumbersPanel
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.infer.statistics import Percentiles
-from livesnn.session.results import Statistics
+from livesnn.session.statistics import Statistics
 from tests.synthetic import noisy_bar, write_recording
 
 from .test_live_window import Plug

@@ -16,8 +16,8 @@ from livesnn.app.session_display import WELCOME
 from livesnn.app.widgets.event_view import DEMO, LARGEST_ZOOM, NOTCHES_TO_DOUBLE, WAYS, EventView, crop
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
+from livesnn.events.picture import PALETTES, Palette
 from livesnn.events.slicer import Slicer
-from livesnn.session.event_picture import PALETTES, Palette
 
 RED, BLUE = (230, 20, 30), (20, 40, 220)
 

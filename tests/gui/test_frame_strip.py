@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.widgets.network_cards import FrameStrip, WindowPanel, picture, window_words
 from livesnn.card import InputSpec, SliceRule
-from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, PALETTES, count_colours
+from livesnn.events.picture import DEFAULT_PALETTE, FULL_COUNT, PALETTES, count_colours
 
 from .shown_results import CARD, even_but, make_result
 

@@ -17,7 +17,7 @@ from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPa
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.infer.cost import energy_constants
 from livesnn.infer.statistics import Percentiles
-from livesnn.session.results import Statistics
+from livesnn.session.statistics import Statistics
 
 from .shown_results import CARD, even_but, make_result
 

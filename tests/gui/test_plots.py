@@ -22,7 +22,8 @@ from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.plot import Plot, thinned
 from livesnn.app.widgets.plot_panel import LOOKS, PlotPanel
-from livesnn.session.results import LATENCY_PARTS, PlotHistory, Statistics
+from livesnn.session.plot_history import LATENCY_PARTS, PlotHistory
+from livesnn.session.statistics import Statistics
 from tests.gui.monkey import choose_plots
 
 from .shown_results import CARD, GESTURES, even_but, make_result

@@ -19,7 +19,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.app.stage import AGAIN_S, FADE_S, RESTARTING, Caption, Past, follow_trail
 from livesnn.app.tabs import Tabs
-from livesnn.session.event_picture import DEFAULT_PALETTE
+from livesnn.events.picture import DEFAULT_PALETTE
 from livesnn.session.verdict import Verdict
 from tests.fake_source import FakeSource, at, cut
 from tests.synthetic import moving_bar

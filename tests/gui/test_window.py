@@ -22,10 +22,10 @@ from livesnn.app.widgets.basics import NOTHING
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
 from livesnn.events.packet import Resolution
+from livesnn.events.picture import Picture
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel
 from livesnn.paths import recordings_dir
-from livesnn.session.event_picture import Picture
 from tests.fake_source import FakeSource
 from tests.synthetic import livesnn_threads, moving_bar, write_long_recording, write_recording
 

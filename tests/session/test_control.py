@@ -15,10 +15,10 @@ import pytest
 from livesnn.card import SliceRule
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import EVENTS_DTYPE, Packet
+from livesnn.events.picture import Display
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.session.control import REMEMBERED_FRAMES, Choices, Control
-from livesnn.session.event_picture import Display
 from livesnn.session.playback import RecordedPlayback
 from livesnn.threads import Latest
 from tests.synthetic import CARD, SENSOR, write_recording
@@ -52,13 +52,13 @@ class Reel:
         self._rule = rule
         self._stop = threading.Event()
         self._frames: Iterator[Frame] = iter(())
-        display = Display(SENSOR, Latest(), every_s=math.inf)
-        self.control.open(self.playback, display, rule.delta_t_us)
+        self._display = Display(SENSOR, Latest(), every_s=math.inf)
+        self.control.open(self.playback, self._display, rule.delta_t_us)
 
     def begin(self) -> None:
         """Begin the pass that somebody wants."""
         self.playback.end_pass()
-        begun = self.control.begin(self.playback, ignore, self._stop)
+        begun = self.control.begin(self.playback, self._display, self._stop)
         assert begun is not None
         self._frames = self.playback.frames(replace(CARD.input, slice=self._rule), ignore)
 

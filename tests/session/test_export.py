@@ -17,10 +17,10 @@ import pytest
 import livesnn
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, Stretch
+from livesnn.events.picture import PALETTES, ViewSpec
 from livesnn.events.recording import open_recording
 from livesnn.session.control import Choices
 from livesnn.session.decision_table import DecisionLog
-from livesnn.session.event_picture import PALETTES, ViewSpec
 from livesnn.session.export import ExportSpec, export, export_last
 from livesnn.session.session import Session
 from tests.disks import fill, small_disk

@@ -11,8 +11,9 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
 from livesnn.infer.run import Latency, Result
-from livesnn.session.results import EDGES_MS, KEPT_S, LATENCY_PARTS, ROW_S, PlotHistory, Statistics
+from livesnn.session.plot_history import EDGES_MS, KEPT_S, LATENCY_PARTS, ROW_S, PlotHistory
 from livesnn.session.session import Session
+from livesnn.session.statistics import Statistics
 from tests.waiting import eventually
 
 CARD = ModelCard(

@@ -17,10 +17,10 @@ from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import NO_EVENTS, Events, Resolution, SourceCounters
+from livesnn.events.picture import PALETTES, Picture, ViewSpec
 from livesnn.infer.load import load_model
 from livesnn.infer.run import Result
 from livesnn.session.control import Choices
-from livesnn.session.event_picture import PALETTES, Picture, ViewSpec
 from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
 from tests.benchmarks.sustained_window import TimedModel

@@ -12,7 +12,7 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.events.slicer import Frame
 from livesnn.infer.cost import costs, synops
 from livesnn.infer.run import Latency, Result
-from livesnn.session.results import LAST_RESULTS, Counts, RollingStatistics
+from livesnn.session.statistics import LAST_RESULTS, Counts, RollingStatistics
 
 FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
 LIT = Frame(0, np.array([[[3]], [[0]]], np.uint8), 3)

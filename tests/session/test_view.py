@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from livesnn.errors import SourceError
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
-from livesnn.session.event_picture import (
+from livesnn.events.picture import (
     DEFAULT_PALETTE,
     FADE_US,
     FULL_COUNT,

@@ -1,6 +1,6 @@
 """The picture of events, with zoom and legend; and the page of words and buttons where there is no picture.
 
-Its pixels and their colours come from session/event_picture.py.
+Its pixels and their colours come from events/picture.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import RIGHT, STRETCH, button, fill, help_button, label, rgb_image, write
 from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
-from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
+from livesnn.events.picture import DEFAULT_PALETTE, Palette, Rgb
 
 _ICON = 40  # pixels
 _HINT_FITS = 130  # least width of a button with a hint, pixels

@@ -15,13 +15,14 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import NOTHING, RIGHT, Card, Painted, button, fill, rgb_image, rounded, write
 from livesnn.card import InputSpec, ModelCard
 from livesnn.events.event_rate import RATE_S
+from livesnn.events.picture import DEFAULT_PALETTE, FULL_COUNT, Palette, count_colours, video_picture
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import energy_constants
 from livesnn.infer.run import StateMode
 from livesnn.infer.statistics import Percentiles
 from livesnn.session.control import RUNNING, ShownState
-from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, Palette, count_colours, video_picture
-from livesnn.session.results import LAST_RESULTS, ShownResult, Statistics
+from livesnn.session.results import ShownResult
+from livesnn.session.statistics import LAST_RESULTS, Statistics
 
 _GAP = 6.0  # pixels between thumbnails
 _LARGEST = 96  # pixels: larger frames are shown at a half, a third, …

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWid
 from livesnn.app import style
 from livesnn.app.widgets.basics import STRETCH, ChoiceBox, button, fill, help_button, icon_button, label, scrolled
 from livesnn.app.widgets.plot import Plot, PlotLook
-from livesnn.session.results import EDGES_MS, KEPT_S, PlotHistory, Quantity
+from livesnn.session.plot_history import EDGES_MS, KEPT_S, PlotHistory, Quantity
 
 HISTOGRAM = "histogram"
 LOOKS: dict[str, PlotLook] = {

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, require_usual_size
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution, require_usual_size
 from livesnn.events.slicer import Frame
 from livesnn.threads import Latest
 
@@ -168,16 +168,19 @@ class Display:
 
     `add` is for the thread that reads the source, and `begin` is called before that starts. The rest may be called
     from any thread: a picture that has half of a packet does no harm. ``every_s`` is the least real time between two
-    pictures; 0: one for each packet. It is longer where a picture takes long: the network goes first.
+    pictures; 0: one for each packet. It is longer where a picture takes long: the network goes first. ``fades`` says
+    whether the picture fades by the clock while nothing comes, as a live source's does.
     """
 
-    def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:
+    def __init__(
+        self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float, fades: bool = True
+    ) -> None:
         self._accumulator = Accumulator(resolution)
         self._accumulator.add(np.zeros(1, EVENTS_DTYPE))  # compiles, which would delay the first picture
         self._accumulator.picture(0)
         self._accumulator.clear()
         self._pictures = pictures
-        self._every_s = every_s
+        self._every_s, self._fades = every_s, fades
         self._showing = threading.Lock()
         self._shown_s = 0.0
         self._pause_s = every_s  # until the next picture
@@ -194,23 +197,25 @@ class Display:
         self._accumulator.clear()
         self._arrived_s = 0.0
 
-    def add(self, packet: Events, arrived_s: float, start_us: int) -> None:
+    def add(self, packet: Packet, start_us: int) -> None:
         """Add a packet, and make a picture if one is due; that takes microseconds, a picture milliseconds.
 
-        An empty packet says that nothing came: the picture fades by the clock. A jump back in time clears it.
-        ``arrived_s`` is by `time.perf_counter`; pictures count their time from ``start_us``.
+        A jump back in time clears the picture. Pictures count their time from ``start_us``.
         """
+        events, arrived_s = packet.events, packet.arrived_s or time.perf_counter()
+        if not (events.size or self._fades):
+            return
         self._start_us = start_us
-        if packet.size:
-            newest_us = int(packet["t"][-1])
+        if events.size:
+            newest_us = int(events["t"][-1])
             if self._arrived_s and newest_us < self._newest_us:
                 self._forget()
-            self._accumulator.add(packet)
+            self._accumulator.add(events)
             self._newest_us, self._arrived_s = newest_us, arrived_s
         if arrived_s - self._shown_s >= self._pause_s:
             self._shown_s = arrived_s
-            quiet_us = 0 if packet.size else round(1e6 * (arrived_s - self._arrived_s))
-            self._show(self._newest_us + quiet_us, arrived_s if packet.size else 0.0)
+            quiet_us = 0 if events.size else round(1e6 * (arrived_s - self._arrived_s))
+            self._show(self._newest_us + quiet_us, arrived_s if events.size else 0.0)
 
     def show_frame(self, frame: Frame, start_us: int) -> None:
         """Show the frame of a video, uint8 [1 or 3, H, W], as the network sees it."""
