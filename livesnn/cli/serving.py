@@ -31,7 +31,7 @@ from livesnn.cli.options import (
 )
 from livesnn.cli.recordings import reading
 from livesnn.cli.streams import notice, write_decision
-from livesnn.console import say, show_qr_code, write, write_json
+from livesnn.console import show_qr_code, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
 
@@ -132,10 +132,8 @@ def serve(
             "--control, --recordings, --no-auth, --cert and --key are for the page: add --web, or leave them out"
         )
     page.check()
-    places.check("--web", "--tcp", "--events")
-    server = _Server(
-        "serve", source, places, mounting, only_changes=only == "changes", page=page, starts=starts, ros2=ros2
-    )
+    places.check()
+    server = _Server(source, places, mounting, only_changes=only == "changes", page=page, starts=starts, ros2=ros2)
     if only_events:
         return _serve_events(server, seconds, json=json)
     return _decide(server, model, engine, decisions, actions, seconds, denoise=denoise, json=json)
@@ -149,15 +147,12 @@ class _Places:
     decisions: Address | None = None
     events: Address | None = None
 
-    def check(self, *flags: str) -> None:
-        """Raise SourceError where two of them are one, or nobody can listen; before a model is loaded in vain.
-
-        ``flags``: what gives each.
-        """
+    def check(self) -> None:
+        """Raise SourceError where two of them are one, or nobody can listen; before a model is loaded in vain."""
         from livesnn.outputs.loop import listening_socket
 
-        places = zip(flags, (self.web, self.decisions, self.events), strict=True)
-        given = [(flag, place) for flag, place in places if place is not None]
+        places = {"--web": self.web, "--tcp": self.decisions, "--events": self.events}
+        given = [(flag, place) for flag, place in places.items() if place is not None]
         for (one_flag, one), (other_flag, other) in combinations(given, 2):
             if one == other and one.port:
                 raise SourceError(f"{one_flag} and {other_flag} are both {one.port}: give two different ports")
@@ -181,17 +176,16 @@ def _decide(
     from livesnn.outputs.lines import RunOptions, decide_all
 
     check_seconds(seconds)
-    command, source = server.command, server.name
     server.decider = Decider().merge(decisions.given)
     options = RunOptions(model, engine, "carry", "frame", server.decider, seconds, denoise, server.orientation)
-    with server, actions.following(notice(command), live=True) as act:
+    with server, actions.following(server.say, live=True) as act:
 
         def see(result: Result) -> None:
             act(result)
             server.see(result)
 
         rows = decide_all(
-            source,
+            server.name,
             options,
             decider_now=server.decider_now,
             sensor=server.sensor,
@@ -200,11 +194,11 @@ def _decide(
             see=see,
             reset_requested=server.take_reset,
             notify=server.notify,
-            reading=reading(command, source),
+            reading=reading("serve", server.name),
         )
         for row in rows:
             server.tell(row)
-    write_decision(command, row, json=json)
+    write_decision("serve", row, json=json)
     return 0
 
 
@@ -217,7 +211,7 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
 
     check_seconds(seconds)
     with server:
-        with reading(server.command, server.name) as progress:
+        with reading("serve", server.name) as progress:
             opened = event_source(
                 open_source(server.name, notify=server.notify, progress=progress, sensor=server.sensor)
             )
@@ -237,7 +231,7 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
             others = opened.streams_left_out() if isinstance(opened, Recording) else []
             counted, warnings = pipeline.counters, (*others, *opened.warnings)
     for warning in warnings:
-        say(f"livesnn {server.command}: {warning}")
+        server.say(warning)
     if json:
         write_json({"summary": {"events": counted.events, "dropped": counted.dropped, "warnings": warnings}})
     else:
@@ -253,18 +247,17 @@ class _Server(ExitStack):
 
     def __init__(
         self,
-        command: str,
         name: str,
         places: _Places,
         mounting: Mounting,
         *,
-        only_changes: bool = False,
-        page: PageFlags = PLAIN_PAGE,
-        starts: Sequence[Start] = (),
-        ros2: str | None = None,
+        only_changes: bool,
+        page: PageFlags,
+        starts: Sequence[Start],
+        ros2: str | None,
     ) -> None:
         super().__init__()
-        self.command, self.name = command, name
+        self.name, self.say = name, notice("serve")
         self.orientation = mounting.upright
         self.sensor = mounting.sensor
         self._places, self._only_changes, self._page = places, only_changes, page
@@ -298,7 +291,7 @@ class _Server(ExitStack):
             # Before the loop, so that it is closed after everybody has been told of the end.
             folder = expanded(self._page.recordings)
             self._served = self.enter_context(ServedSource(source, self.orientation, folder, self.notify))
-        loop = self.enter_context(OutputLoop(notice(self.command)))
+        loop = self.enter_context(OutputLoop(self.say))
         watching: list[See] = []
         listening = []
         if self._places.events is not None:
@@ -326,7 +319,7 @@ class _Server(ExitStack):
                 self._ros2 = Ros2Output(loop, told, served, self._ros2_namespace, self.decider_now())
                 listening.append(self._ros2.name)
         for line in listening:  # once nothing can fail any more
-            say(f"livesnn {self.command}: {line}")
+            self.say(line)
 
         def see(packet: Packet) -> None:
             for each in watching:
@@ -367,7 +360,7 @@ class _Server(ExitStack):
 
     def notify(self, line: str) -> None:
         """Say, and tell everybody, that a live source is lost or comes back."""
-        notice(self.command)(line)
+        self.say(line)
         if self._decisions is not None:
             self._decisions.notice(line)
 

@@ -271,7 +271,7 @@ class _Text(Table):
         self._file.close()
 
 
-class _Known(msgspec.Struct):
+class _FirstFields(msgspec.Struct):
     file: str
     options: msgspec.Raw
 
@@ -283,7 +283,7 @@ class JsonTable(_Text):
 
     def _read(self, lines: Iterator[bytes]) -> None:
         for line in lines:
-            known = msgspec.json.decode(line, type=_Known)
+            known = msgspec.json.decode(line, type=_FirstFields)
             self.done[known.file] = bytes(known.options).decode()
 
     def add(self, line: bytes) -> None:

@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,9 +42,6 @@ KEPT_ALIVE_S = 15.0
 PING_S = 10.0  # Between two questions whether a page is still there. It has half of that to answer.
 
 LONGEST_MESSAGE = 1000  # Octets of what a page sends.
-
-MOST_MESSAGES = 200
-"""A page that sends more in a second is disconnected. It needs one for each picture that it shows."""
 
 STATUS_S = 1.0
 LONGEST_LINE = 200  # of the log, in letters: it may repeat what somebody has sent
@@ -183,14 +181,6 @@ class _Viewer:
         self.quality = Quality()
         self.shown = 0  # number of the last picture sent
         self._sent_s: dict[int, float] = {}
-        self._second, self._came = 0, 0  # messages that came in this second
-
-    def sends_too_often(self) -> bool:
-        """Count a message of the page; return whether there are more than any page needs."""
-        second = int(time.monotonic())
-        self._came = self._came + 1 if second == self._second else 1
-        self._second = second
-        return self._came > MOST_MESSAGES
 
     @property
     def takes_picture(self) -> bool:
@@ -208,11 +198,29 @@ class _Viewer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PageRequest:
     """What a page sends: the number of the picture that it shows, or what a person wants."""
 
     shown: int | None = None
     do: Literal["reset", "record", "stop"] | None = None
+
+
+class Door(socket.socket):
+    """A listening socket that hangs up on whoever comes while so many are connected, encrypted yet or not."""
+
+    def __init__(self, listening: socket.socket, on_refusal: Callable[[], None]) -> None:
+        super().__init__(listening.family, listening.type, listening.proto, listening.detach())
+        self._on_refusal = on_refusal
+        self._connected: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connected, address = super().accept()
+        if sum(each.fileno() >= 0 for each in self._connected) >= MOST_CONNECTIONS:
+            connected.close()
+            self._on_refusal()
+            raise ConnectionAbortedError  # asyncio takes the next one
+        self._connected.add(connected)
+        return connected, address
 
 
 class WebOutput:
@@ -246,7 +254,6 @@ class WebOutput:
         }
         self._server: web.Server | None = None
         self._silent: set[asyncio.BaseProtocol] = set()  # new connections that have asked for nothing yet
-        self._connecting: set[asyncio.Task[None]] = set()  # until they are encrypted
         self._viewers: list[_Viewer] = []
         self._picture: _Shared | None = None
         self._view = source.view(lambda: loop.call(self._share_picture))
@@ -268,55 +275,30 @@ class WebOutput:
         await runner.setup()
         self._server = runner.server
         listening, self._listening = self._listening or listening_socket(self._address), None
-        try:
-            with listening:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._accept(listening))
-                    ready()
-                    while True:
-                        await asyncio.sleep(STATUS_S)
-                        self._decisions.page.put(Message(json_line({"status": self._status()})))
-        finally:
-            for connecting in self._connecting:
-                connecting.cancel()
-            await runner.cleanup()
-
-    async def _accept(self, listening: socket.socket) -> None:
-        """Let programs connect. asyncio's own server doesn't count those that aren't encrypted yet."""
-        assert self._server is not None
-        listening.setblocking(False)
-        while True:
-            try:
-                connected, _ = await asyncio.get_running_loop().sock_accept(listening)
-            except OSError as error:  # such as too many open files
-                self._say("accept", f"{self.name}: nobody can connect now ({reason_of(error)})")
-                await asyncio.sleep(STATUS_S)
-                continue
-            if len(self._server.connections) + len(self._connecting) >= MOST_CONNECTIONS:
-                self._say("full", f"{self.name}: more than {MOST_CONNECTIONS} connections: one was refused")
-                connected.close()
-                continue
-            task = asyncio.create_task(self._connect(connected))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, connected: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         patience_s = None if self._tls is None else REQUEST_S
         try:
-            _, handler = await loop.connect_accepted_socket(
-                self._begin, connected, ssl=self._tls, ssl_handshake_timeout=patience_s
+            server = await asyncio.get_running_loop().create_server(
+                self._begin, sock=Door(listening, self._refuse), ssl=self._tls, ssl_handshake_timeout=patience_s
             )
-        except OSError as error:
-            self._say("tls", f"{self.name}: a connection couldn't be encrypted ({reason_of(error)}): closed")
-        else:
-            loop.call_later(REQUEST_S, self._close_if_silent, handler)
+            try:
+                ready()
+                while True:
+                    await asyncio.sleep(STATUS_S)
+                    self._decisions.page.put(Message(json_line({"status": self._status()})))
+            finally:
+                server.close()
+        finally:
+            await runner.cleanup()
+
+    def _refuse(self) -> None:
+        self._say("full", f"{self.name}: more than {MOST_CONNECTIONS} connections: one was refused")
 
     def _begin(self) -> asyncio.Protocol:
         """Return what reads a new connection."""
         assert self._server is not None
         handler = self._server()
         self._silent.add(handler)
+        asyncio.get_running_loop().call_later(REQUEST_S, self._close_if_silent, handler)
         return handler
 
     def _close_if_silent(self, handler: asyncio.BaseProtocol) -> None:
@@ -349,7 +331,7 @@ class WebOutput:
         return web.Response(body=self._page[request.path], content_type=kind, charset="utf-8")
 
     async def _attend_page(self, request: web.Request) -> web.StreamResponse:
-        page = web.WebSocketResponse(autoping=False, heartbeat=PING_S, max_msg_size=LONGEST_MESSAGE, compress=False)
+        page = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=LONGEST_MESSAGE, compress=False)
         if not page.can_prepare(request):
             return web.Response(status=400, text="this address is for the page's WebSocket\n")
         await page.prepare(request)
@@ -361,16 +343,7 @@ class WebOutput:
             telling = asyncio.create_task(self._tell(page, viewer, request))
             try:
                 async for message in page:
-                    if viewer.sends_too_often():
-                        self._say("garbage", f"{receiver.name} sent too much: disconnected")
-                        if request.transport is not None:
-                            request.transport.abort()
-                        break
-                    if message.type is WSMsgType.PING:
-                        await page.pong(message.data)
-                    elif message.type is WSMsgType.PONG:
-                        pass
-                    elif message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
+                    if message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
                         self._say("garbage", f"{receiver.name} sent what a page doesn't send: disconnected")
                         await page.close(code=WSCloseCode.POLICY_VIOLATION)
                 if page.close_code == WSCloseCode.MESSAGE_TOO_BIG:
@@ -420,18 +393,18 @@ class WebOutput:
     def _heed(self, text: str, viewer: _Viewer) -> bool:
         """Do what a page asks for; return whether that can be understood and is allowed."""
         try:
-            asked = decode_json(text, Asked)
+            request = decode_json(text, PageRequest)
         except msgspec.MsgspecError:
             return False
-        if asked.shown is not None:
-            viewer.note_shown(asked.shown)
-        if asked.do is None:
+        if request.shown is not None:
+            viewer.note_shown(request.shown)
+        if request.do is None:
             return True
         if not self._control:
             return False
         source = self._source
         try:
-            {"reset": source.reset, "record": source.record, "stop": source.stop_recording}[asked.do]()
+            {"reset": source.reset, "record": source.record, "stop": source.stop_recording}[request.do]()
         except LivesnnError as error:
             self._decisions.notice(str(error))
         return True
@@ -533,12 +506,12 @@ async def _add_headers(request: web.BaseRequest, response: web.StreamResponse) -
 def _log(say: Seldom) -> logging.Logger:
     """Return a logger for aiohttp that says a line about what isn't HTTP, or goes wrong."""
 
-    class Said(logging.Handler):
+    class Teller(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             error = record.exc_info[1] if record.exc_info else None
             line = record.getMessage() + (f": {error}" if error else "")
             say("http", f"page: {line[:LONGEST_LINE]}")
 
     logger = logging.Logger("livesnn.page", logging.DEBUG)  # what isn't HTTP is logged at this level
-    logger.addHandler(Said())
+    logger.addHandler(Teller())
     return logger

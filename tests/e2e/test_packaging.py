@@ -81,12 +81,6 @@ def test_the_app_and_the_live_path_load_no_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_importing_livesnn_loads_no_qt() -> None:
-    program = "import livesnn, sys; print('PySide6' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-
-
 def test_the_citation_and_the_app_store_s_page_name_the_version() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (REPOSITORY / ".github/CITATION.cff").read_text()

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.counterparts import find_chromium
-from tests.waiting import eventually, in_real_time
+from tests.waiting import eventually
 
 from .conftest import livesnn
 
@@ -130,18 +129,17 @@ def test_a_person_records_and_resets_by_button(browser: playwright.Browser, tmp_
     assert written.stat().st_size > 10_000
 
 
-@in_real_time
-def test_when_livesnn_is_killed_the_page_says_so_within_two_seconds(browser: playwright.Browser) -> None:
+def test_when_livesnn_is_killed_the_page_says_so(browser: playwright.Browser) -> None:
     with served("simulate:gestures") as (process, url):
         page = opened(browser, url)
         page.locator("#no-picture").wait_for(state="hidden", timeout=PATIENCE_MS)
         process.kill()
-        page.locator("#connection[data-state=lost]").wait_for(timeout=2_000)
+        page.locator("#connection[data-state=lost]").wait_for(timeout=PATIENCE_MS)
         assert page.locator("#label").text_content() == "No connection"
         page.context.close()
 
 
-def test_when_the_browser_is_killed_livesnn_knows_within_two_seconds(
+def test_when_the_browser_is_killed_livesnn_knows(
     browser: playwright.Browser, gestures: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
     program, url = find_chromium() or browser.browser_type.executable_path, gestures[1]
@@ -155,9 +153,7 @@ def test_when_the_browser_is_killed_livesnn_knows_within_two_seconds(
     with subprocess.Popen([program, *profile, url], start_new_session=True, **silent) as process:
         eventually(lambda: pages() == 1, PATIENCE_MS / 1000)
         os.killpg(process.pid, signal.SIGKILL)  # and the processes of its own
-        killed_s = time.monotonic()
         eventually(lambda: pages() == 0)
-        assert time.monotonic() - killed_s < 2.0
 
 
 def test_a_recording_is_shown_to_its_end(browser: playwright.Browser, tmp_path: Path) -> None:

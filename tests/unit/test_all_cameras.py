@@ -192,7 +192,9 @@ def test_each_camera_is_served_by_a_process_that_comes_back_when_it_is_killed(mo
 
     try:
         for number, serial in enumerate(SERIALS):
-            eventually(lambda: source_at(number) == f"camera:{serial}", WAIT_S)  # noqa: B023 (called at once)
+            wanted = f"camera:{serial}"
+            eventually(lambda: supervisor.poll() is not None or source_at(number) == wanted, WAIT_S)  # noqa: B023
+            assert supervisor.poll() is None, said
         before = processes()
         before["B2"].kill()
         eventually(lambda: processes().get("B2", before["B2"]) != before["B2"], WAIT_S)

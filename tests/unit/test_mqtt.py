@@ -199,15 +199,6 @@ def test_a_broker_that_is_killed_and_comes_back_is_said_once_and_told_anew(
     assert works == f"decisions to mqtt://127.0.0.1:{broker.port}: it works again"
 
 
-def test_a_broker_that_is_not_there_yet_is_waited_for(tell_by: Callable[..., Telling]) -> None:
-    port = free_port()
-    telling = tell_by(port)
-    assert "refused" in telling.said[0]
-    with closing(Mosquitto(port)) as broker:
-        heard = broker.subscribe()
-        eventually(lambda: "online" in payloads(heard, "status"))
-
-
 def test_a_broker_that_stalls_delays_nobody_else(
     broker: Mosquitto, tell_by: Callable[..., Telling], monkeypatch: pytest.MonkeyPatch
 ) -> None:
