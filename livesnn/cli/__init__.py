@@ -57,7 +57,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "This machine": {
         "devices": Command("machine", "devices", "List the cameras that are plugged in."),
-        "doctor": Command("machine", "doctor", "Check this machine and say how to fix what doesn't work."),
+        "doctor": Command("doctor", "doctor", "Check this machine and say how to fix what doesn't work."),
         "prepare": Command("machine", "prepare", "Compile the spike-driven engine for a model."),
     },
     "Measure": {

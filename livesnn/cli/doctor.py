@@ -1,414 +1,229 @@
-"""What `livesnn doctor` looks at, a function for each; any of them may crash or hang (machine.py survives that)."""
+"""`livesnn doctor`: a process for each probe, any of which may crash or hang; and the report for an issue."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
+import contextlib
+import getpass
 import os
+import platform
 import re
+import shlex
+import signal
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, fields
-from fnmatch import fnmatch
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, fields, is_dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from livesnn.bench import installed_versions
-from livesnn.errors import LivesnnError, SourceError
-from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir, settings_file, udev_dir
-
-if TYPE_CHECKING:
-    from livesnn.card import ModelCard
-
-State = Literal["ok", "warning", "problem"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One result: ``what`` was found, and what to ``do`` about it, if anything."""
-
-    name: str
-    state: State
-    what: str
-    do: str = ""
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Checks, the sha256 of each file of each model, and the version of each library."""
-
-    checks: tuple[Check, ...] = ()
-    models: dict[str, dict[str, str]] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-
-    def __add__(self, other: Findings) -> Findings:
-        return Findings(self.checks + other.checks, self.models | other.models, self.versions | other.versions)
-
-    @property
-    def ok(self) -> bool:
-        return all(check.state != "problem" for check in self.checks)
-
-
-def finding(name: str, state: State, what: str, do: str = "", **versions: str) -> Findings:
-    return Findings((Check(name, state, what, do),), versions=versions)
-
-
-def failed(name: str, state: State, error: LivesnnError) -> Findings:
-    """Return the finding of an error, whose message ends with what to do."""
-    what, _, do = str(error).rpartition(": ")
-    return finding(name, state, what, do)
-
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-DRIVERS = (
-    ("dv_processing", "dv-processing", "iniVation"),
-    ("neuromorphic_drivers", "neuromorphic-drivers", "Prophesee"),
-)
-_AGAIN = "install livesnn again"
-
-
-def library(module: str, package: str, *, without: State = "problem") -> Findings:
-    """Import a library; ``without`` is the state if that fails."""
-    try:
-        loaded = importlib.import_module(module)
-        version = str(getattr(loaded, "__version__", None) or _installed_version(package))
-    except ModuleNotFoundError as error:
-        itself = error.name == module
-        what = f"{package} isn't installed" if itself else f"{package} needs {error.name}"
-        do = f"pip install {package}" if itself else f"pip install --force-reinstall {package}"
-        return finding(package, without, what, do)
-    except ImportError as error:
-        do = f"pip install --force-reinstall {package}, or install the library that it names"
-        return finding(package, without, f"{package} can't be loaded ({error})", do)
-    return finding(package, "ok", f"{package} {version}", **{package: version})
-
-
-def _installed_version(package: str) -> str:
-    return installed_versions([package])[package] or "of unknown version"  # built by hand
-
-
-def compiler() -> Findings:
-    """Import numba, and ask where it keeps compiled code; without such a place it compiles at each start."""
-    found = library("numba", "numba")
-    if not found.ok:
-        return found
-    from livesnn.compiled import code_folders
-
-    return found + numba_cache(os.environ.get("NUMBA_CACHE_DIR", "")) + compiled_code([*code_folders()])
-
-
-def numba_cache(wanted: str) -> Findings:
-    """Ask numba where it keeps a function's code; ``wanted`` is the folder that the environment names."""
-    import numba
-
-    name, do = "numba cache", "set NUMBA_CACHE_DIR in the environment to a folder that you can write to"
-    try:
-        path = str(numba.njit(cache=True)(_nothing).stats.cache_path)
-    except RuntimeError as error:
-        return finding(name, "problem", f"numba can't keep compiled code ({error})", do)
-    if wanted and not Path(path).is_relative_to(Path(wanted).absolute()):
-        what = f"numba can't write NUMBA_CACHE_DIR={wanted} and uses {path}"
-        return finding(name, "warning", what, do)
-    return finding(name, "ok", f"numba keeps compiled code in {path}")
-
-
-def compiled_code(folders: Sequence[Path]) -> Findings:
-    """Delete what is damaged of the compiled code in these folders, and say so: it is compiled again when needed."""
-    from livesnn.compiled import forget_damaged
-
-    name = "compiled code"
-    try:
-        damaged = forget_damaged(folders)
-    except OSError as error:
-        what = f"damaged compiled code can't be deleted ({error.filename}: {error.strerror})"
-        return finding(name, "warning", what, "delete it, or change its permissions")
-    if damaged:
-        what = f"damaged compiled code was deleted ({len(damaged)} files, such as {damaged[0]})"
-        return finding(name, "warning", what, "nothing: they are compiled again when they are needed")
-    return finding(name, "ok", "all compiled code is sound")
-
-
-def _nothing() -> None:
-    """Do nothing; numba is asked where it would keep this."""
-
-
-def window() -> Findings:
-    from livesnn.app.screen import PLATFORM, WITHOUT_SCREEN, check_screen, open_screen
-
-    if importlib.util.find_spec("PySide6") is None:
-        do = "pip install PySide6-Essentials"
-        return finding("window", "problem", "PySide6 isn't installed, so the window can't open", do)
-    bare = sys.platform.startswith("linux") and not any(
-        os.environ.get(name) for name in (PLATFORM, "DISPLAY", "WAYLAND_DISPLAY")
-    )
-    try:
-        check_screen()
-    except LivesnnError as error:  # everything but the window works on a server
-        state: State = "warning" if bare and str(error).startswith("no screen") else "problem"
-        return failed("window", state, error)
-    found = open_screen()
-    what = f"Qt {found.qt} draws with {found.platform} on {found.size or 'no screen'}"
-    hidden = found.platform in WITHOUT_SCREEN
-    do = f"unset {PLATFORM} to see the window" if hidden else ""
-    state = "warning" if hidden or not found.size else "ok"
-    return finding("window", state, what, do, PySide6=found.qt)
-
-
-def cameras() -> Findings:
-    """Import the libraries of vendors' cameras, and look for cameras."""
-    found = Findings()
-    for module, package, vendor in DRIVERS:
-        if importlib.util.find_spec(module) is None:
-            what = f"{package} isn't installed: {vendor} cameras can't be used; everything else works"
-            do = f"pip install {package} (it isn't available for every computer)"
-            found += finding(package, "warning", what, do)
-        else:
-            found += library(module, package, without="warning")
-    if all(check.state != "ok" for check in found.checks):
-        return found
-    from livesnn.events.cameras.discovery import discover
-
-    try:
-        names = [f"{device.name} ({device.uri})" for device in discover()]
-    except SourceError as error:
-        return found + failed("cameras", "warning", error)
-    do = "" if names else "simulate:gestures works without one"
-    what = f"cameras: {', '.join(names)}" if names else "no event camera is plugged in"
-    return found + finding("cameras", "ok", what, do)
-
-
-def folders() -> Findings:
-    cache = writable("cache folder", cache_dir(), "LIVESNN_CACHE", "a folder")
-    settings = writable("settings folder", settings_file().parent, "LIVESNN_SETTINGS", "a file in a folder")
-    return Findings((cache, settings))
-
-
-def writable(name: str, folder: Path, variable: str, kind: str) -> Check:
-    """Check that the folder can be written or made; nothing is left behind."""
-    there = folder.absolute()
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    try:
-        tempfile.TemporaryFile(dir=there).close()
-    except OSError as error:
-        what = f"you can't write to the {name} {folder} ({there}: {error.strerror})"
-        return Check(name, "warning", what, f"set {variable} in the environment to {kind} that you can write to")
-    return Check(name, "ok", f"you can write to the {name} {folder}")
-
-
-def models(folder: Path | None = None) -> Findings:
-    """Load every model of a folder, the shipped ones by default, from both of its files."""
-    folder = models_dir() if folder is None else folder
-    in_checkout = (_PACKAGE.parent / ".git").exists() and folder.is_relative_to(_PACKAGE.parent)
-    found = _models_in(folder, "git checkout -- '{}'" if in_checkout else _AGAIN)
-    if not found.checks:
-        return finding("models", "problem", f"no models in {folder}", _AGAIN)
-    return found
-
-
-def taught() -> Findings:
-    """Load every model that was taught here, and say where they are; there may be none."""
-    folder = own_models_dir()
-    found = _models_in(folder, "teach it again, or remove its folder")
-    return finding("taught models", "ok", f"{len(found.models)} in {folder}") + found if found.checks else found
-
-
-def _models_in(folder: Path, do: str) -> Findings:
-    """Load every model of a folder; ``do`` says what to do if one fails, with "{}" for its path."""
-    parts = ("README.md", "model.onnx", "model.safetensors")
-    found = Findings()
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if any((path / part).exists() for part in parts):
-            found += _model(path, do)
-    return found
-
-
-def _model(path: Path, do: str) -> Findings:
-    """Load one model; say which file is damaged, or that the two files are of different models."""
-    from livesnn.infer.onnx_engine import OnnxModel
-    from livesnn.weights import load_weights
-
-    name, files = f"model {path.name}", [path / "model.onnx", path / "model.safetensors"]
-    do = do.format(path)
-    checks, cards = [], []
-    for file in files:
-        try:
-            cards.append(OnnxModel.load(file).card if file.suffix == ".onnx" else load_weights(file)[1])
-        except LivesnnError as error:
-            checks.append(Check(name, "problem", str(error), do))
-    if not checks:
-        checks.append(_compare(name, path, cards, do))
-    return Findings(tuple(checks), {path.name: {file.name: _sha256(file) for file in files if file.is_file()}})
-
-
-def _compare(name: str, path: Path, cards: list[ModelCard], do: str) -> Check:
-    one, other = cards
-    differ = [part.name for part in fields(one) if getattr(one, part.name) != getattr(other, part.name)]
-    if differ:
-        what = f"{path}: the cards in model.onnx and model.safetensors differ in {', '.join(differ)}"
-        return Check(name, "problem", what, do)
-    return Check(name, "ok", f"{name} loads, the same card in both files: {len(one.classes)} classes")
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
-
-
-def spike_engine() -> Findings:
-    """Check that the spike-driven engine is compiled for the model that the window starts with."""
-    from livesnn.infer.spike_engine import SpikeNetwork
-
-    name, folder = "spike engine", models_dir() / "gestures"
-    try:
-        compiled = SpikeNetwork.read(folder).is_compiled()
-    except LivesnnError as error:
-        return failed(name, "warning", error)
-    if compiled:
-        return finding(name, "ok", f"the spike-driven engine is compiled for {folder.name}")
-    what = f"the spike-driven engine isn't compiled for {folder.name} yet; the first start does it in the background"
-    return finding(name, "ok", what, "livesnn prepare does it now")
-
-
-def self_test() -> Findings:
-    from livesnn.outputs.lines import RunOptions, Summary, decide_all
-
-    clip = recordings_dir() / "digit-3.aedat4"
-    try:
-        *_, summary = decide_all(str(clip), RunOptions("nmnist", seconds=2.0))
-    except LivesnnError as error:
-        return finding("self-test", "problem", f"the self-test failed: {error}", _AGAIN)
-    assert isinstance(summary, Summary)  # the last line
-    if summary.majority != "3":
-        what = f"the self-test decided {summary.majority} for {clip.name}, not 3"
-        return finding("self-test", "problem", what, f"{_AGAIN}; then report `livesnn doctor --json`")
-    step_ms = summary.latency_ms["p50"]
-    what = f"nmnist sees a 3 in {clip.name}: {step_ms:.2f} ms a step, {summary.windows} windows"
-    if step_ms > 29.0:
-        do = "close other programs: live decisions would come late"
-        return finding("self-test", "warning", f"{what}, which is slower than frames arrive", do)
-    return finding("self-test", "ok", what)
-
-
-def training() -> Findings:
-    do = "pip install 'livesnn[train]'"
-    missing = [name for name in ("torch", "lightning") if importlib.util.find_spec(name) is None]
-    if missing:
-        what = f"training needs {' and '.join(missing)}; everything else works without"
-        return finding("training", "warning", what, do)
-    version = _installed_version("torch")
-    return finding("training", "ok", f"PyTorch {version} is installed for training", torch=version)
-
-
-CAMERAS = {  # USB vendor and product numbers. Sound cards and programmable chips share some vendors' numbers.
-    "iniVation": ("152a", tuple(f"84{second}{last:x}" for second in "01" for last in range(16))),
-    "Prophesee": ("04b4", ("00f4", "00f5")),
-    "CenturyArks": ("31f7", ("0003", "0004")),
-    "IDS": ("1409", ("8e00",)),
-}
-
-RULE_FOLDERS = tuple(Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
-_USB, _USB_NODES = Path("/sys/bus/usb/devices"), Path("/dev/bus/usb")
-_JOIN = "over ssh, join the group of the rule: sudo usermod -aG plugdev $USER, and log in again"
-_RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
-
-
-def usb() -> Findings:
-    """On Linux, look for the udev rules that let users open a camera, and for cameras that they can't open."""
-    if not sys.platform.startswith("linux"):
-        return Findings()
-    if not _USB.is_dir():
-        return finding("udev rules", "ok", "this computer has no USB, so no camera needs a udev rule")
-    rules = udev_rules(RULE_FOLDERS)
-    return Findings((check_rules(rules), *usb_permissions(_USB, _USB_NODES, rules)))
-
-
-def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
-    """Return the first file with a rule for each maker's cameras, for the makers that have one."""
-    found: dict[str, Path] = {}
-    for file in (file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.rules"))):
-        for line in _text(file).splitlines():
-            for maker in CAMERAS:
-                if maker not in found and _is_for(line, maker):
-                    found[maker] = file
-    return found
-
-
-def _is_for(rule: str, maker: str) -> bool:
-    if rule.lstrip().startswith("#"):
-        return False
-    vendors, products = (
-        [text for each in re.findall(rf'{key}\}}\s*==\s*"([^"]*)"', rule) for text in each.split("|")]
-        for key in ("idvendor", "idproduct")
-    )
-    vendor, cameras = CAMERAS[maker]
-    return vendor in vendors and any(fnmatch(camera, each) for each in products or "*" for camera in cameras)
-
-
-def check_rules(rules: dict[str, Path]) -> Check:
-    """Return a check of which makers' cameras have a udev rule, and in which file."""
-    if not rules:
-        what = "no udev rule lets you use an event camera without root rights"
-        return Check("udev rules", "warning", what, install_rules())
-    there = ", ".join(f"{maker} ({file})" for maker, file in rules.items())
-    missing = [maker for maker in CAMERAS if maker not in rules]
-    none = f"; missing: {', '.join(missing)}: for such a camera, {install_rules()}" if missing else ""
-    return Check("udev rules", "ok", f"udev rules found: {there}{none}")
-
-
-def install_rules() -> str:
-    rules = udev_dir() / "65-event-cameras.rules"
-    return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
-
-
-def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[Check]:
-    """Return a check for each event camera among the USB devices: whether the user can open it, and if not, how to.
-
-    ``rules``: the makers that have a rule.
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, get_origin, get_type_hints
+
+import msgspec
+
+from livesnn import __version__, subprocesses
+from livesnn.bench import machine
+from livesnn.cli.probes import PROBES, Findings, finding
+from livesnn.console import json_line, one_line, say, write, write_json
+from livesnn.errors import LivesnnError
+from livesnn.json_text import decode_json
+from livesnn.paths import log_file
+from livesnn.subprocesses import last_line
+from livesnn.threads import Worker, usable_processors
+
+PROBE = "LIVESNN_DOCTOR_PROBE"
+"""Environment variable that names the probe to run, in the processes that doctor starts."""
+
+LIMIT_S = 90.0
+"""Limit for all probes but the last together, and again for the last, which is timed and therefore runs by itself."""
+
+_KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken USB device may stay
+
+
+def doctor(*, json: bool = False, report: bool = False) -> int:
+    """Check this machine and say how to fix what doesn't work.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    report
+        Write livesnn-report-TIME.zip to the current folder, to attach to an issue. It has the checks, versions,
+        settings and the last log, without names or paths.
     """
-    checks = []
-    for device in sorted(devices.iterdir()):
-        vendor, product, bus, number = (
-            _text(device / name) for name in ("idVendor", "idProduct", "busnum", "devnum")
-        )
-        makers = [name for name, (theirs, cameras) in CAMERAS.items() if vendor == theirs and product in cameras]
-        if not makers or not (bus.isdigit() and number.isdigit()):
-            continue
-        node = nodes / f"{int(bus):03}" / f"{int(number):03}"
-        what = f"the {makers[0]} camera {vendor}:{product} at {node}"
-        if not os.access(node, os.R_OK | os.W_OK):
-            do = f"{_JOIN if makers[0] in rules else install_rules()}; then plug it in again"
-            checks.append(Check("usb permission", "problem", f"you aren't allowed to open {what}", do))
-        else:
-            checks.append(Check("usb permission", "ok", f"you can open {what}"))
-    return checks
+    if probe := os.environ.get(PROBE):
+        write_json(PROBES[probe]())
+        return 0
+    found: dict[str, Findings] = {}
+    for name, part in _examine():
+        found[name] = part
+        if not json and part.checks:
+            described = (f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do) for check in part.checks)
+            write("\n".join(map(one_line, described)))
+    total = sum((found[name] for name in ("livesnn", *PROBES)), Findings())
+    if json:
+        write_json({"ok": total.ok} | asdict(total))
+    else:
+        states = [check.state for check in total.checks]
+        say(f"livesnn doctor: problems: {states.count('problem')}, warnings: {states.count('warning')}")
+    if report:
+        file = write_report(Path.cwd(), total)
+        say(f"livesnn doctor: look through {file.name}, then attach it to an issue")
+    return 0 if total.ok else 1
 
 
-def _text(file: Path) -> str:
+def write_report(folder: Path, found: Findings) -> Path:
+    """Write a zip with all that helps to explain a fault on this machine, without names and paths of people."""
+    from livesnn.app.settings import user_settings
+
+    file = folder / time.strftime("livesnn-report-%Y%m%d-%H%M%S.zip")
+    packages = {each.metadata["Name"]: each.version for each in metadata.distributions()}
+    variables = ("NUMBA_", "OMP_", "ORT_", "QT_", "PYTHON")
+    system = {
+        "machine": machine(),
+        "packages": dict(sorted(packages.items())),
+        "environment": {name: value for name, value in os.environ.items() if name.startswith(variables)},
+        "own variables": sorted(name for name in os.environ if name.startswith("LIVESNN_")),  # some are secrets
+    }
+    parts = {"checks.json": asdict(found), "system.json": system, "settings.json": nameless(user_settings().now)}
+    texts = {name: msgspec.json.format(json_line(value)).decode() for name, value in parts.items()}
+    for log in (log_file(), log_file().with_suffix(".old.log")):
+        if log.is_file():
+            texts[log.name] = log.read_text(encoding="utf-8", errors="replace")
     try:
-        return file.read_text(errors="replace").strip().lower()
-    except OSError:  # not a device, just unplugged, or not readable by this user
-        return ""
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as report:
+            for name, text in texts.items():
+                report.writestr(name, without_names(text))
+    except OSError as error:
+        raise LivesnnError(f"{file}: can't be written ({error.strerror}): run it in another folder") from error
+    return file
 
 
-PROBES: dict[str, Callable[[], Findings]] = {  # In the order in which doctor prints them.
-    "numpy": partial(library, "numpy", "numpy"),
-    "numba": compiler,
-    "onnxruntime": partial(library, "onnxruntime", "onnxruntime"),
-    "OpenCV": partial(library, "cv2", "opencv-python-headless"),
-    "window": window,
-    "cameras": cameras,
-    "usb": usb,
-    "folders": folders,
-    "training": training,
-    "models": models,
-    "taught models": taught,
-    "spike engine": spike_engine,
-    "self-test": self_test,
-}
+def nameless(value: Any) -> Any:
+    """Return settings as plain data, in which only numbers and what is one of several words are left."""
+    if is_dataclass(value):
+        kinds = get_type_hints(type(value))
+        return {
+            each.name: part if get_origin(kinds[each.name]) is Literal else nameless(part)
+            for each in fields(value)
+            for part in [getattr(value, each.name)]
+        }
+    if isinstance(value, Mapping):
+        return [nameless(part) for part in value.values()]
+    if isinstance(value, tuple | list | set | frozenset):
+        return [nameless(part) for part in value]
+    return value if value is None or isinstance(value, int | float) else "…" * bool(value)
+
+
+_ADDRESS = re.compile(r"""\b\w+://[^\s'"]+""")
+_PATH = re.compile(
+    r"""(?:~(?=[\\/])|\b[A-Za-z]:[\\/]|(?<![\w<>.~/])/)(?=\S)(?:[^\n":;<>|]*[\\/])?[^\s":;,<>|\\/]*?(\.\w+)?(?=[\s'":;,)<>|]|$)"""
+)
+_FILE = re.compile(
+    r"""[^\s'":,;()<>|\\/]+(\.(?:aedat4?|raw|dat|h5|hdf5|es|bin|npz|csv|txt|bag|db3|mcap|mp4|avi|mkv))\b"""
+)
+
+
+def without_names(text: str) -> str:
+    """Return a text without paths but those of Python and livesnn, and without names.
+
+    Names are those of recordings, of the user, of this computer, and of models that were taught here.
+    """
+    from livesnn.infer.load import own_models
+
+    known = {str(Path(__file__).parents[2]): "<livesnn>", sys.prefix: "<python>", sys.base_prefix: "<python>"}
+    for path, instead in sorted(known.items(), key=lambda each: -len(each[0])):
+        text = text.replace(path, instead)
+    text = text.replace(str(Path.home()), "~")
+    text = _FILE.sub(r"<file>\1", _PATH.sub(r"<path>\1", _ADDRESS.sub("<address>", text)))
+    people = {getpass.getuser(), Path.home().name, platform.node(), *own_models()}
+    if sys.platform != "win32":
+        import pwd
+
+        people |= {*pwd.getpwuid(os.getuid()).pw_gecos.replace(",", " ").split()}
+    for name in sorted(people - {""}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<name>", text, flags=re.IGNORECASE)
+    return text
+
+
+def _examine() -> Iterator[tuple[str, Findings]]:
+    """Yield what each probe finds, with its name, as soon as it is known."""
+    versions = {"livesnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    what = f"livesnn {__version__} on Python {versions['python']}, {versions['platform']}"
+    yield "livesnn", finding("livesnn", "ok", what, **versions)
+    *together, last = PROBES
+    yield from run_all({name: partial(_start, name) for name in together}, LIMIT_S)
+    yield from run_all({last: partial(_start, last)}, LIMIT_S)
+
+
+def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: float) -> Iterator[tuple[str, Findings]]:
+    """Start a process for each name and yield what each prints as soon as it ends, or that it failed or hangs.
+
+    As many run as there are processors, since all at once would end only together; one more for each second in
+    which none has ended.
+    """
+    deadline_s = time.monotonic() + limit_s
+    waiting, running = [*starts], dict[str, subprocess.Popen[str]]()
+    found: SimpleQueue[tuple[str, Findings]] = SimpleQueue()  # at most one from each
+
+    def begin(name: str) -> None:
+        process = running[name] = starts[name]()
+        Worker(f"probe-{name}", lambda _stop: found.put((name, _collect(name, process, deadline_s)))).start()
+
+    try:
+        while waiting and len(running) < usable_processors():
+            begin(waiting.pop(0))
+        while running:
+            with contextlib.suppress(Empty):
+                name, part = found.get(timeout=1.0)
+                _kill(running.pop(name))
+                yield name, part
+            if waiting:
+                begin(waiting.pop(0))
+    finally:
+        for process in running.values():
+            _kill(process)
+
+
+def _start(name: str) -> subprocess.Popen[str]:
+    return subprocesses.start(subprocesses.command("doctor"), subprocesses.environment(**{PROBE: name}))
+
+
+def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Findings:
+    """Return what the process prints in its last line, and a problem unless it ends well and in time."""
+    try:
+        out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return finding(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name))
+    found = None
+    with contextlib.suppress(msgspec.DecodeError):
+        found = decode_json(last_line(out), Findings)
+    if found is not None and process.returncode == 0:
+        return found
+    said = one_line(last_line(err, "it printed nothing"))[:300]
+    said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
+    what = f"{name} {_ending(process.returncode)} ({said})"
+    return (found or Findings()) + finding(name, "problem", what, how_to_learn_more(name))
+
+
+def _ending(code: int) -> str:
+    try:
+        return f"crashed with {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
+    except ValueError:
+        return f"crashed with signal {-code}"
+
+
+def how_to_learn_more(name: str) -> str:
+    command = f"{PROBE}={shlex.quote(name)} livesnn doctor --debug"
+    return f"fix the other problems first; if this one stays, {command} says more"
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=_KILLED_S)

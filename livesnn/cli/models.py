@@ -200,7 +200,7 @@ def evaluate(
     decider = Decider().merge(decisions.given)
     if stream is None and decider != Decider():
         raise DataError(
-            "--threshold, --keep, --smoothing, --leak, --class-threshold, --allow and --deny only apply with "
+            "--threshold, --hysteresis, --smoothing, --leak, --class-threshold, --allow and --deny only apply with "
             "--stream: add it, or leave them out"
         )
     if compare is not None:

@@ -120,8 +120,7 @@ class Decider:
                 raise LivesnnError(f"the decision threshold{of} is {value}: give a probability from 0 to 1")
         if self.hysteresis is not None and not 0 <= self.hysteresis <= self.threshold:
             raise LivesnnError(
-                f"the hysteresis (--keep) is {self.hysteresis}: give a probability from 0 to the threshold, "
-                f"{self.threshold}"
+                f"the hysteresis is {self.hysteresis}: give a probability from 0 to the threshold, {self.threshold}"
             )
         if both := [label for label in self.deny if label in self.allow]:
             raise LivesnnError(f"{both[0]} is both allowed and denied: leave it out of one of the two")

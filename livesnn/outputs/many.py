@@ -35,7 +35,6 @@ from livesnn.weights import WEIGHTS
 
 SAVE_S = 2.0  # Least time between two savings of a Parquet file, which is written anew each time.
 
-_MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
 _CONNECT_S, _LOOK_S = 10, 0.05
 
 
@@ -151,16 +150,10 @@ def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify:
     with client:
         workers = client.scheduler_info(n_workers=-1)["workers"]
         notify(f"{len(workers)} workers at {address}" + ": waiting for some" * (not workers))
-        waiting = deque(files)
-        running: dict[Any, File] = {}  # by future
+        running: dict[Any, File] = {client.submit(decide, file, options, 1, pure=False): file for file in files}
         # Not client.get_executor: at its end it waits for all that it has submitted.
-        done = distributed.as_completed(loop=client.loop, with_results=True, raise_errors=False)
-        while waiting or running:
-            while waiting and len(running) < _MOST_SUBMITTED:
-                file = waiting.popleft()
-                future = client.submit(decide, file, options, 1, pure=False)
-                running[future] = file
-                done.add(future)
+        done = distributed.as_completed(running, loop=client.loop, with_results=True, raise_errors=False)
+        while running:
             if not (batch := done.next_batch(block=False)):
                 time.sleep(_LOOK_S)
             if client.status != "running" or any(future.cancelled() for future, _ in batch):

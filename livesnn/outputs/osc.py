@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
@@ -14,12 +13,9 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from livesnn.console import sayable
 from livesnn.errors import SourceError, reason_of
 from livesnn.events.cameras.network import Address
-from livesnn.outputs.decisions import QUIET_S, DecisionFeeds, decided
+from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import LAST_PORT, OutputLoop
-
-REFUSED_S = 3 * QUIET_S
-"""Something is sent every second. Where nothing was refused for so long, somebody listens."""
 
 
 class OscOutput(asyncio.DatagramProtocol):
@@ -32,8 +28,6 @@ class OscOutput(asyncio.DatagramProtocol):
         self.name = f"decisions to osc://{place}"
         self._address, self._decisions = address, decisions
         self._say = loop.say
-        self._refused = False  # nobody listens
-        self._unrefused_s: float | None = None  # when something was sent that hasn't been refused, first
         loop.start(self)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -50,22 +44,10 @@ class OscOutput(asyncio.DatagramProtocol):
                 last = decided(message, last)
                 if message.row is not None or last is None:  # not of notices between
                     transport.sendto(bundle(self._decisions.card.classes, last, message.row))
-                    self._say_if_somebody_listens()
 
     def error_received(self, error: Exception) -> None:
-        """Say once that nobody listens. The system knows only where the other computer says so."""
-        if not self._refused:
-            self._say.at_once(f"{self.name}: {reason_of(error)}: livesnn goes on sending, for whoever comes")
-        self._refused, self._unrefused_s = True, None
-
-    def _say_if_somebody_listens(self) -> None:
-        if not self._refused:
-            return
-        if self._unrefused_s is None:
-            self._unrefused_s = time.monotonic()
-        elif time.monotonic() - self._unrefused_s > REFUSED_S:
-            self._refused = False
-            self._say.at_once(f"{self.name}: it works again")
+        """Say that nobody listens. The system knows only where the other computer says so."""
+        self._say("osc", f"{self.name}: {reason_of(error)}: livesnn goes on sending, for whoever comes")
 
 
 def bundle(classes: Sequence[str], decision: str | None, row: Row | None) -> bytes:

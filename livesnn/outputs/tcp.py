@@ -17,7 +17,7 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.aedat4_writer import storable
 from livesnn.events.packet import Packet, Resolution
-from livesnn.outputs.loop import STUCK_S, Feed, Message, OutputLoop, Receiver, keep_little, listening_socket
+from livesnn.outputs.loop import STUCK_S, Feed, Message, OutputLoop, keep_little, listening_socket
 
 MOST_LISTENERS = 100
 
@@ -46,7 +46,6 @@ class TcpOutput:
         self.feed = feed
         self._say, self._greeting = loop.say, greeting
         self._buffer_bytes, self._stuck_s = buffer_bytes, stuck_s
-        self._listeners: dict[asyncio.StreamReader, Receiver] = {}
         loop.start(self)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -59,15 +58,12 @@ class TcpOutput:
             server.close()
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._listeners) >= MOST_LISTENERS:
-            self._let_go_of_those_who_hung_up()
-        if len(self._listeners) >= MOST_LISTENERS:
+        if self.feed.receivers >= MOST_LISTENERS:
             self._say("full", f"{self.name}: more than {MOST_LISTENERS} programs: one was refused")
             writer.transport.abort()
             return
         host, port, *_ = writer.get_extra_info("peername") or ("?", 0)
         with self.feed.join(f"{host}:{port}") as receiver:
-            self._listeners[reader] = receiver
             try:
                 # With 0, `drain` waits until the system has all of a message.
                 writer.transport.set_write_buffer_limits(high=0)
@@ -83,15 +79,6 @@ class TcpOutput:
                 pass  # it has hung up
             finally:
                 writer.transport.abort()
-                self._listeners.pop(reader, None)
-
-    def _let_go_of_those_who_hung_up(self) -> None:
-        """Make room; otherwise it is noticed only when something is sent to them."""
-        gone = [each for each in self._listeners if each.at_eof() or each.exception() is not None]
-        for reader in gone:
-            receiver = self._listeners.pop(reader)
-            receiver.end()
-            receiver.wake()
 
     async def _send(self, writer: asyncio.StreamWriter, octets: bytes) -> None:
         writer.write(octets)

@@ -121,7 +121,7 @@ def taken_by_serve(*arguments: str) -> bool:
     return True
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_package_can_be_built_from_what_the_container_copies(tmp_path: Path) -> None:
     """In the container, pip builds it, and installs what it depends on."""
     source = tmp_path / "source"

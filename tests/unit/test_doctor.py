@@ -21,7 +21,8 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.app.settings import SettingsFile
-from livesnn.cli.doctor import (
+from livesnn.cli.doctor import PROBE, how_to_learn_more, run_all, without_names, write_report
+from livesnn.cli.probes import (
     CAMERAS,
     PROBES,
     Check,
@@ -36,7 +37,6 @@ from livesnn.cli.doctor import (
     usb_permissions,
     writable,
 )
-from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, without_names, write_report
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.paths import models_dir

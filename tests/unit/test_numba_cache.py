@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.cli.doctor import compiled_code
+from livesnn.cli.probes import compiled_code
 from livesnn.compiled import MADE_OF, forget_stale
 
 

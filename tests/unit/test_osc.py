@@ -107,11 +107,9 @@ def test_who_comes_back_is_sent_to_again_and_that_nobody_listens_is_said_once() 
         eventually(lambda: said)
         with server(port) as (_, heard):
             eventually(lambda: heard)
-            eventually(lambda: len(said) == 2)
-            refused, works = said
+    (refused,) = said
     assert refused.startswith(f"decisions to osc://127.0.0.1:{port}: ")
     assert refused.endswith("livesnn goes on sending, for whoever comes")
-    assert works == f"decisions to osc://127.0.0.1:{port}: it works again"
 
 
 @pytest.mark.parametrize("name", ["a b", "#*,/?[]{}", "größe", "", 'say "hi"', "two\nlines"])
