@@ -75,7 +75,7 @@ def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(
     tmp_path: Path, finished: Callable[..., str]
 ) -> None:
     steady, lit = tmp_path / "steady.npz", tmp_path / "lit.npz"
-    finished("convert", CLIP, steady)
+    finished("convert", CLIP, steady, "--to", "1.6")
     with np.load(steady) as file:
         events = {name: file[name] for name in "txyp"}
         width, height = int(file["width"]), int(file["height"])
