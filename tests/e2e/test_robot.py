@@ -97,19 +97,6 @@ def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(
     assert (before["summary"]["light_flicker_per_pixel"], before["summary"]["warnings"]) == (0, [])
 
 
-def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(tmp_path: Path, finished: Callable[..., str]) -> None:
-    lines = finished("run", CLIP, "--json", "--every", "frame")
-    rows = tmp_path / "rows.json"
-    rows.write_text(lines, encoding="utf-8")
-    with rows.open() as file:
-        followed = subprocess.run(
-            [sys.executable, SCRIPTS / "follow.py"], stdin=file, capture_output=True, text=True, timeout=30
-        )
-    told = followed.stdout.splitlines()
-    assert told[0].endswith(": arm_roll")
-    assert told[-1] == "stop"
-
-
 def followed(*lines: object, script: str = "follow.py") -> tuple[int, list[str]]:
     """Return how a script ends after these lines, of JSON but for texts, and what it tells, without times."""
     text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
@@ -312,26 +299,3 @@ def test_when_the_camera_process_is_killed_page_and_programs_are_told() -> None:
         finally:
             process.kill()
             camera.communicate()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--tcp", "192.0.2.1:0"), "a host of this machine"),
-        (("--events", "0", "--threshold", "0.7"), "--events only sends events: add --web, --tcp, --mqtt"),
-        (("--web", "here"), "--web can't be 'here': give a port from 1 to 65535, or HOST:PORT"),
-        (("--tcp", "localhost:"), "--tcp can't be 'localhost:'"),
-        (("--web", "0", "--tcp", "70000"), "a port from 1"),
-        (("--web", "0", "--cert", "cert.pem"), "--cert and --key belong together: give both, or neither"),
-        (("--events", "0", "--model", "nmnist"), "--events only sends events: add --web, --tcp, --mqtt"),
-        (("--web", "0", "--seconds", "0"), "give more than 0"),
-        (("--web", "0", "--on-decision", "no-such-program"), "there is no program 'no-such-program'"),
-    ],
-)
-def test_what_cannot_be_served_is_an_error_of_one_line(
-    arguments: tuple[str, ...], message: str, run_here: RunHere
-) -> None:
-    code, output, errors = run_here("serve", CLIP, *arguments)
-    assert (code, output) == (1, "")
-    assert message in errors
-    assert errors.count("\n") == 1

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -140,17 +139,13 @@ def test_no_models_at_all_are_a_problem(tmp_path: Path) -> None:
     assert [check.state for check in models(tmp_path / "none").checks] == ["problem"]
 
 
-def test_a_folder_that_can_not_be_written_says_what_to_set(tmp_path: Path) -> None:
+def test_a_folder_that_can_not_be_written_says_what_to_set_and_none_is_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     check = writable("cache folder", tmp_path / "file" / "livesnn", "LIVESNN_CACHE", "a folder")
     assert check.state == "warning"
     assert "LIVESNN_CACHE" in check.do
-
-
-def test_a_folder_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
-    folder = tmp_path / "a" / "b"
-    assert writable("cache folder", folder, "LIVESNN_CACHE", "a folder").state == "ok"
-    assert list(tmp_path.iterdir()) == []
+    assert writable("cache folder", tmp_path / "a" / "b", "LIVESNN_CACHE", "a folder").state == "ok"
+    assert not (tmp_path / "a").exists()
 
 
 def test_numba_that_can_not_write_where_it_was_told_to_is_a_warning(tmp_path: Path) -> None:
@@ -180,24 +175,18 @@ def test_the_command_that_says_more_about_a_probe_can_be_run() -> None:
         assert command == f"{PROBE}={name}"
 
 
-def test_what_was_found_before_a_crash_at_the_end_is_kept() -> None:
-    code = """import os; print('{"checks": [{"name": "a", "state": "ok", "what": "b"}]}', flush=True); os.abort()"""
-    assert [check.state for check in printing(code).checks] == ["ok", "problem"]
-
-
-def test_talk_of_a_library_does_not_matter() -> None:
-    code = """print('hello'); print('{"checks": [{"name": "a", "state": "ok", "what": "b"}]}')"""
-    assert printing(code) == Findings((Check("a", "ok", "b"),))
+def test_what_was_found_before_a_crash_is_kept_and_talk_of_a_library_does_not_matter() -> None:
+    told = """print('hello'); print('{"checks": [{"name": "a", "state": "ok", "what": "b"}]}', flush=True)"""
+    assert printing(told) == Findings((Check("a", "ok", "b"),))
+    assert [check.state for check in printing(f"{told}; import os; os.abort()").checks] == ["ok", "problem"]
 
 
 def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
     hanging = start([sys.executable, "-c", "import time; time.sleep(600)"], environment())
-    begun_s = time.monotonic()
     ((check,),) = [found.checks for _, found in run_all({"it": lambda: hanging}, 0.5)]
     assert check.state == "problem"
     assert "doesn't answer in time" in check.what
     assert hanging.returncode is not None
-    assert time.monotonic() - begun_s < 60
 
 
 def test_what_is_known_first_is_told_first(tmp_path: Path) -> None:
@@ -258,16 +247,16 @@ def test_a_camera_that_may_not_be_opened_is_a_problem(tmp_path: Path, rules: lis
     assert do in check.do
 
 
-@pytest.mark.parametrize(("vendor", "product"), [("152a", "841a"), ("04b4", "00f5"), ("31f7", "0003")])
-def test_a_camera_that_may_be_opened(tmp_path: Path, vendor: str, product: str) -> None:
+@pytest.mark.parametrize(
+    ("vendor", "product", "states"),
+    [("152a", "841a", ["ok"]), ("04b4", "00f5", ["ok"]), ("31f7", "0003", ["ok"]), ("152a", "8750", [])],
+    ids=["DVXplorer", "EVK4", "CenturyArks", "sound card"],
+)
+def test_a_camera_that_may_be_opened_is_fine(tmp_path: Path, vendor: str, product: str, states: list[str]) -> None:
     devices, nodes = plug_in(tmp_path, vendor, product)
     (nodes / "001").mkdir(parents=True)
     (nodes / "001" / "007").touch()
-    assert [check.state for check in usb_permissions(devices, nodes, ())] == ["ok"]
-
-
-def test_a_sound_card_of_the_same_vendor_is_no_camera(tmp_path: Path) -> None:
-    assert usb_permissions(*plug_in(tmp_path, "152a", "8750"), ()) == []
+    assert [check.state for check in usb_permissions(devices, nodes, ())] == states
 
 
 CRASHES = """

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from livesnn.cli.streams import describe_row, describe_summary
-from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.recording import describe
 from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
@@ -136,18 +135,12 @@ def test_a_second_ctrl_c_ends_it_at_once(model: str, stream: str) -> None:
     rows.close()  # type: ignore[attr-defined]
 
 
-def test_seconds_end_a_live_source_in_real_time(model: str, stream: str) -> None:
+def test_seconds_end_a_live_source(model: str, stream: str) -> None:
     *rows, summary = decide_all(stream, RunOptions(model, seconds=1.0))
     assert rows
     assert all(row.total_ms >= row.network_ms > 0 for row in rows)
     assert isinstance(summary, Summary)
     assert summary.seconds > 1.0
-
-
-def test_a_stream_that_is_not_there_is_one_line(model: str) -> None:
-    with pytest.raises(SourceError, match=r"127\.0\.0\.1") as raised:
-        list(decide_all("tcp://127.0.0.1:1", RunOptions(model)))
-    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("trained", "warned"), [(tuple(SENSOR), False), (None, False), ((128, 128), True)], ids=str)

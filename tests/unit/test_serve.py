@@ -216,6 +216,8 @@ def test_a_page_of_another_server_is_refused_here(serve_page: Callable[..., Page
 def test_without_a_token_a_host_is_an_address_or_this_machine(host: str) -> None:
     check_access(host, None, "http", None, None)
     check_access(host, f"http://{host}", "http", None, None)
+    assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "localhost", "::1")))
+    assert not any(map(is_loopback, ("0.0.0.0", "192.168.1.5", "::", "robot.local")))
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "", "[x]"])
@@ -244,11 +246,6 @@ def test_what_is_no_http_is_refused_with_one_line(serve_page: Callable[..., Page
         assert not answer or answer.startswith(b"HTTP/1.0 400")
     assert page.ask("/status")[0] == 200
     assert len(page.said) <= 1
-
-
-def test_other_computers_are_asked_for_a_token() -> None:
-    assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "localhost", "::1")))
-    assert not any(map(is_loopback, ("0.0.0.0", "192.168.1.5", "::", "robot.local")))
 
 
 @pytest.fixture
@@ -302,10 +299,16 @@ def test_a_token_that_no_program_could_send_is_refused(token: str, monkeypatch: 
     ("flags", "says"),
     [
         (("--web", "70000"), "--web can't be '70000': give a port from 1 to 65535"),
+        (("--tcp", "localhost:"), "--tcp can't be 'localhost:'"),
+        (("--tcp", "192.0.2.1:0"), "a host of this machine"),
         (("--web", "http://localhost:7788"), "--web can't be 'http://localhost:7788'"),
         (("--web", "::1"), "write an IPv6 address in brackets"),
         (("--tcp", "7780", "--control"), "are for the page: add --web, or leave them out"),
         (("--recordings", __file__), "is a file: give a folder"),
+        (("--events", "0", "--model", "nmnist"), "--events only sends events: add --web, --tcp, --mqtt"),
+        (("--events", "0", "--threshold", "0.7"), "--events only sends events: add --web, --tcp, --mqtt"),
+        (("--seconds", "0"), "give more than 0"),
+        (("--on-decision", "no-such-program"), "there is no program 'no-such-program'"),
         (("--cert", __file__), "--cert and --key belong together"),
     ],
 )
@@ -313,7 +316,9 @@ def test_flags_that_cannot_be_are_refused_before_the_source_is_opened(
     flags: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "no-such-recording.raw", *flags]) == 1
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("flag", ["--web", "--tcp", "--events"])
