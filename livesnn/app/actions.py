@@ -22,7 +22,7 @@ SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning", "another")  
 
 
 @dataclass(frozen=True)
-class Entry:
+class Action:
     """One action: what it is called, where it is, its shortcuts, and what it does."""
 
     name: str  # in the code
@@ -39,7 +39,7 @@ class Entry:
 class Actions:
     """The actions, owned by the window, and the menu bar that holds them; shortcuts work wherever the focus is."""
 
-    def __init__(self, window: QWidget, bar: QMenuBar, entries: Sequence[Entry]) -> None:
+    def __init__(self, window: QWidget, bar: QMenuBar, entries: Sequence[Action]) -> None:
         self.entries = entries
         self._window = window
         self._actions: dict[str, QAction] = {}
@@ -89,7 +89,7 @@ class Actions:
         self.recent.addAction("Clear the list").triggered.connect(lambda _=False: clear())
         self.recent.setEnabled(bool(sources))
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Action) -> None:
         """Add an action; what it does follows `triggered`, so that `setChecked` only shows it as checked."""
         action = QAction(entry.text, self._window)
         action.setShortcuts([QKeySequence(key) for key in entry.keys])

@@ -15,7 +15,7 @@ from livesnn.errors import ModelError
 from livesnn.infer.load import read_card
 
 
-class Dropped(NamedTuple):
+class Drop(NamedTuple):
     """Files to play, the folder of a model, and why a folder is none; "" where there is no such thing."""
 
     recordings: tuple[str, ...]
@@ -27,7 +27,7 @@ def files_of(mime: QMimeData) -> list[Path]:
     return [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
 
 
-def dropped(paths: Sequence[Path]) -> Dropped:
+def dropped(paths: Sequence[Path]) -> Drop:
     """Return what files and folders are, by what is on the disk."""
     recordings, model, wrong = [], "", ""
     for path in paths:
@@ -40,7 +40,7 @@ def dropped(paths: Sequence[Path]) -> Dropped:
             model = model or folder
         except ModelError as error:
             wrong = wrong or str(error)
-    return Dropped(tuple(recordings), model, wrong)
+    return Drop(tuple(recordings), model, wrong)
 
 
 class DropTarget(QLabel):

@@ -15,8 +15,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 
-from livesnn.app.actions import Actions, Entry
-from livesnn.app.notice import Action
+from livesnn.app.actions import Action, Actions
+from livesnn.app.notice import Button
 from livesnn.app.recording import documents
 from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
@@ -83,24 +83,24 @@ class Exporting:
         self.marks = WHOLE
         self.folder = documents()  # where the file dialog starts
 
-    def actions(self) -> Iterator[Entry]:
+    def actions(self) -> Iterator[Action]:
         """Yield the actions of the menu "Export"."""
         menu = "File/Export"
         keys = ("Ctrl+C",)
-        yield Entry("copy_picture", menu, "Copy the picture", keys, self.copy_picture, why_not=self._why_no_picture)
+        yield Action("copy_picture", menu, "Copy the picture", keys, self.copy_picture, why_not=self._why_no_picture)
         ask, busy = partial(self._ask, self.save_picture, PNG), lambda: self._why_no_picture() or self._busy
-        yield Entry("save_picture", menu, "Picture …", ("Ctrl+I",), ask, why_not=busy)
+        yield Action("save_picture", menu, "Picture …", ("Ctrl+I",), ask, why_not=busy)
         ask = partial(self._ask, self.write, MP4)
-        yield Entry("film", menu, "Video …", ("Ctrl+E",), ask, rule=True, why_not=self._why_no_film)
+        yield Action("film", menu, "Video …", ("Ctrl+E",), ask, rule=True, why_not=self._why_no_film)
         ask, words = partial(self._ask, self.write, CSV), "Table of decisions …"
-        yield Entry("table", menu, words, ("Ctrl+Shift+E",), ask, why_not=self._why_no_table)
+        yield Action("table", menu, words, ("Ctrl+Shift+E",), ask, why_not=self._why_no_table)
         ask = partial(self._ask, self.write, AEDAT4)
-        yield Entry("stretch", menu, SECTION, ("Ctrl+Shift+X",), ask, why_not=self._why_no_section)
-        yield Entry("mark_in", menu, "Mark the start", ("I",), self.mark_in, rule=True, why_not=self._why_no_mark)
-        yield Entry("mark_out", menu, "Mark the end", ("O",), self.mark_out, why_not=self._why_no_mark)
-        yield Entry("forget_marks", menu, "Remove the marks", ("U",), partial(self._mark, WHOLE))
+        yield Action("stretch", menu, SECTION, ("Ctrl+Shift+X",), ask, why_not=self._why_no_section)
+        yield Action("mark_in", menu, "Mark the start", ("I",), self.mark_in, rule=True, why_not=self._why_no_mark)
+        yield Action("mark_out", menu, "Mark the end", ("O",), self.mark_out, why_not=self._why_no_mark)
+        yield Action("forget_marks", menu, "Remove the marks", ("U",), partial(self._mark, WHOLE))
         words, keys, none = "Cancel the export", ("Ctrl+Shift+C",), lambda: "" if self._job else "Nothing is exported"
-        yield Entry("cancel_export", menu, words, keys, self.cancel, rule=True, why_not=none)
+        yield Action("cancel_export", menu, words, keys, self.cancel, rule=True, why_not=none)
 
     # Marks
 
@@ -202,7 +202,7 @@ class Exporting:
         elif error is not None:
             banner.show_message(error_message(error), "error")
         else:
-            action: Action = ("Open the folder", partial(open_folder, job.out.parent))
+            action: Button = ("Open the folder", partial(open_folder, job.out.parent))
             if job.out.suffix.lower() == AEDAT4:
                 action = ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
             banner.show_message(job.written, "info", action)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from livesnn import __version__
 from livesnn.app import style
-from livesnn.app.actions import MENUS, Entry
+from livesnn.app.actions import MENUS, Action
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import FRAME, PROJECT, STRETCH, Dialog, docs_address, fill, label, note, scrolled
 from livesnn.paths import notices_file
@@ -25,7 +25,7 @@ _LINKS = {
 _AROUND = (76, 150)  # what the dialog has beside and above the shortcuts, pixels
 
 
-def listed(menu: str, entries: Sequence[Entry]) -> list[tuple[str, str]]:
+def listed(menu: str, entries: Sequence[Action]) -> list[tuple[str, str]]:
     """Return a menu's actions as a person reads them, each with its shortcut; the labels as one line."""
     lines = []
     for entry in (each for each in entries if each.menu.split("/")[0] == menu):
@@ -41,7 +41,7 @@ def listed(menu: str, entries: Sequence[Entry]) -> list[tuple[str, str]]:
 class ShortcutsDialog(Dialog):
     """Lists every action with its shortcut, by menu; it scrolls where the screen is too small for all."""
 
-    def __init__(self, entries: Sequence[Entry], parent: QWidget | None = None) -> None:
+    def __init__(self, entries: Sequence[Action], parent: QWidget | None = None) -> None:
         super().__init__("Shortcuts", parent)
         listed_all = QWidget()
         parts = (MENUS[:1], (MENUS[1], *MENUS[3:5]), (MENUS[2], MENUS[5]))  # about the same height
@@ -56,7 +56,7 @@ class ShortcutsDialog(Dialog):
         self.resize(size.boundedTo(room.size() - QSize(*FRAME)))
 
 
-def _shortcuts_of(menu: str, entries: Sequence[Entry]) -> QGridLayout:
+def _shortcuts_of(menu: str, entries: Sequence[Action]) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(12)
     grid.setVerticalSpacing(5)

@@ -20,7 +20,7 @@ LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it h
 
 
 @dataclass(frozen=True)
-class Changed:
+class Renaming:
     """A model in which a class has another name; None: in which it is missing."""
 
     folder: str
@@ -28,7 +28,7 @@ class Changed:
     name: str | None = None
 
 
-Learned = Report | Resemblance | Changed
+Outcome = Report | Resemblance | Renaming
 
 
 class Learning:
@@ -40,12 +40,12 @@ class Learning:
     def __init__(
         self, gesture: str, sources: Sequence[str | Path], model: str, out: Path, *flags: str | Path
     ) -> None:
-        self._learned: Learned | None = None
+        self._learned: Outcome | None = None
         arguments = [*flags, "--model", model, "--out", out, "--json", "--", gesture, *sources]
         self._command = subprocesses.command("teach", *map(str, arguments))
         self._worker = Worker("teach", self._learn).start()
 
-    def take(self) -> Learned | LivesnnError | None:
+    def take(self) -> Outcome | LivesnnError | None:
         """Return what was learned, or why nothing was; None while it isn't done."""
         if self._worker.running:
             return None
@@ -61,7 +61,7 @@ class Learning:
         if not stop.is_set():
             fields = msgspec.json.decode(written, type=dict[str, Any])
             known = fields.get("recognised")
-            kind: type[Learned] = Resemblance if known else Changed if "name" in fields else Report
+            kind: type[Outcome] = Resemblance if known else Renaming if "name" in fields else Report
             self._learned = msgspec.convert(known or fields, kind)
 
 

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QPushButton
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
-from livesnn.app.actions import Actions, Entry, fill_scenes
+from livesnn.app.actions import Action, Actions, fill_scenes
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.demo import DEMO, model_for
@@ -104,90 +104,92 @@ class MainWindow(Page):
     def session(self) -> Session | None:
         return self.player.session
 
-    def _actions(self) -> Iterator[Entry]:
+    def _actions(self) -> Iterator[Action]:
         """Yield every action of the window: its name, menu, words and keys, and what it does."""
         player, transport, sources, canvas = self.player, self.transport, self.source_chooser, self.view.canvas
-        yield Entry("open", "File", "Open a recording …", ("Ctrl+O",), sources.choose_file)
-        yield Entry("camera", "File", "Connect a camera …", ("Ctrl+K",), sources.choose_camera)
-        yield Entry("webcam", "File", "Use a webcam …", ("Ctrl+Shift+K",), sources.choose_webcam)
-        yield Entry("stream", "File", "Network stream …", ("Ctrl+N",), sources.choose_stream)
-        yield Entry("demo", "File", "Watch the demo", ("Ctrl+D",), lambda: sources.watch(DEMO))
-        yield Entry("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",), lambda: sources.watch(DIGITS_URI))
-        yield Entry("another", "File", "Simulate another person", ("Ctrl+Shift+P",), sources.watch_another)
+        yield Action("open", "File", "Open a recording …", ("Ctrl+O",), sources.choose_file)
+        yield Action("camera", "File", "Connect a camera …", ("Ctrl+K",), sources.choose_camera)
+        yield Action("webcam", "File", "Use a webcam …", ("Ctrl+Shift+K",), sources.choose_webcam)
+        yield Action("stream", "File", "Network stream …", ("Ctrl+N",), sources.choose_stream)
+        yield Action("demo", "File", "Watch the demo", ("Ctrl+D",), lambda: sources.watch(DEMO))
+        yield Action("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",), lambda: sources.watch(DIGITS_URI))
+        yield Action("another", "File", "Simulate another person", ("Ctrl+Shift+P",), sources.watch_another)
         record = self.recording
-        yield Entry("record", "File", START, ("Ctrl+S",), record.toggle, rule=True, help=HOW, why_not=record.why_not)
+        yield Action("record", "File", START, ("Ctrl+S",), record.toggle, rule=True, help=HOW, why_not=record.why_not)
         how = partial(self.show_settings, "Recording")
-        yield Entry("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",), how)
+        yield Action("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",), how)
         for number in range(1, MOST_LABELS + 1):
             do = partial(record.label, number - 1)
-            yield Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), do, "label")
+            yield Action(f"label:{number}", "File/Label", f"Label {number}", (str(number),), do, "label")
         yield from self.exporting.actions()
-        yield Entry("new_tab", "File", "New tab for another source", ("Ctrl+Shift+N",), self.new_tab, rule=True)
-        yield Entry("next_tab", "File", "Next tab", ("Ctrl+Tab",), lambda: self._in_tabs(Tabs.show_next))
-        yield Entry("side_by_side", "File", "Tabs side by side", ("Ctrl+B",), lambda: self._in_tabs(Tabs.tile))
-        yield Entry("close_tab", "File", "Close this tab", ("Ctrl+W",), self.close)
-        yield Entry("settings", "File", "Settings …", ("Ctrl+,",), self.show_settings, rule=True)
-        yield Entry("quit", "File", "Quit", ("Ctrl+Q",), lambda: self.window().close(), rule=True)
+        yield Action("new_tab", "File", "New tab for another source", ("Ctrl+Shift+N",), self.new_tab, rule=True)
+        yield Action("next_tab", "File", "Next tab", ("Ctrl+Tab",), lambda: self._in_tabs(Tabs.show_next))
+        yield Action("side_by_side", "File", "Tabs side by side", ("Ctrl+B",), lambda: self._in_tabs(Tabs.tile))
+        yield Action("close_tab", "File", "Close this tab", ("Ctrl+W",), self.close)
+        yield Action("settings", "File", "Settings …", ("Ctrl+,",), self.show_settings, rule=True)
+        yield Action("quit", "File", "Quit", ("Ctrl+Q",), lambda: self.window().close(), rule=True)
 
-        yield Entry("play", "Playback", "Play or pause", ("Space",), player.toggle)
-        yield Entry("back", "Playback", "Back by a second", ("Left",), lambda: player.skip(-1.0), rule=True)
-        yield Entry("on", "Playback", "Forward by a second", ("Right",), lambda: player.skip(1.0))
-        yield Entry("frame_back", "Playback", "One frame back", (",",), lambda: player.step(-1))
-        yield Entry("frame_on", "Playback", "One frame forward", (".",), lambda: player.step(1))
-        yield Entry("slower", "Playback", "Slower", ("[",), lambda: transport.change_speed(-1), rule=True)
-        yield Entry("faster", "Playback", "Faster", ("]",), lambda: transport.change_speed(1))
-        yield Entry("loop", "Playback", "Repeat", ("L",), lambda on: self.choose(loop=on), "toggle")
+        yield Action("play", "Playback", "Play or pause", ("Space",), player.toggle)
+        yield Action("back", "Playback", "Back by a second", ("Left",), lambda: player.skip(-1.0), rule=True)
+        yield Action("on", "Playback", "Forward by a second", ("Right",), lambda: player.skip(1.0))
+        yield Action("frame_back", "Playback", "One frame back", (",",), lambda: player.step(-1))
+        yield Action("frame_on", "Playback", "One frame forward", (".",), lambda: player.step(1))
+        yield Action("slower", "Playback", "Slower", ("[",), lambda: transport.change_speed(-1), rule=True)
+        yield Action("faster", "Playback", "Faster", ("]",), lambda: transport.change_speed(1))
+        yield Action("loop", "Playback", "Repeat", ("L",), lambda on: self.choose(loop=on), "toggle")
 
         for number, name in enumerate(PALETTES, start=1):
             do = partial(self.choose_view, palette=name)
-            yield Entry(f"palette:{name}", "View/Palette", capitalised(name), (f"Ctrl+{number}",), do, "palette")
+            yield Action(f"palette:{name}", "View/Palette", capitalised(name), (f"Ctrl+{number}",), do, "palette")
         fade, accumulate = partial(self.choose_view, mode="decay"), partial(self.choose_view, mode="accumulate")
-        yield Entry("mode:decay", "View", "Events fade", ("D",), fade, "mode", rule=True)
-        yield Entry("mode:accumulate", "View", "Events accumulate", ("A",), accumulate, "mode")
+        yield Action("mode:decay", "View", "Events fade", ("D",), fade, "mode", rule=True)
+        yield Action("mode:accumulate", "View", "Events accumulate", ("A",), accumulate, "mode")
         larger, smaller = partial(canvas.zoom_about, ZOOM_STEP), partial(canvas.zoom_about, 1 / ZOOM_STEP)
-        yield Entry("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), larger, rule=True)
-        yield Entry("zoom_out", "View", "Zoom out", ("-", "Ctrl+-"), smaller)
-        yield Entry("fit", "View", "Whole picture", ("0", "Ctrl+0"), canvas.fit)
+        yield Action("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), larger, rule=True)
+        yield Action("zoom_out", "View", "Zoom out", ("-", "Ctrl+-"), smaller)
+        yield Action("fit", "View", "Whole picture", ("0", "Ctrl+0"), canvas.fit)
         words = "Mirror the picture"
-        yield Entry("mirror_picture", "View", words, ("M",), lambda on: self.choose(mirrored=on), "toggle", rule=True)
+        yield Action(
+            "mirror_picture", "View", words, ("M",), lambda on: self.choose(mirrored=on), "toggle", rule=True
+        )
         themes: dict[ThemeName, str] = {"system": "Y", "light": "L", "dark": "D"}
         for theme, key in themes.items():
             do = partial(self.set_theme, theme)
-            yield Entry(f"theme:{theme}", "View/Theme", THEMES[theme], (f"Ctrl+Shift+{key}",), do, "theme")
-        yield Entry("plots", "View", "Plots", ("Ctrl+P",), self.plots.setVisible, "toggle", rule=True)
-        yield Entry("stage", "View", "Stage", ("F11",), self.presenting.toggle, rule=True)
-        yield Entry("full_screen", "View", "Full screen", ("Shift+F11",), self.set_full_screen, "toggle")
-        yield Entry("layout", "View", "Reset the size of the panels", ("Ctrl+Shift+0",), self.lay_out)
-        yield Entry("close_message", "View", "Close the message, the stage or full screen", ("Esc",), self.leave)
+            yield Action(f"theme:{theme}", "View/Theme", THEMES[theme], (f"Ctrl+Shift+{key}",), do, "theme")
+        yield Action("plots", "View", "Plots", ("Ctrl+P",), self.plots.setVisible, "toggle", rule=True)
+        yield Action("stage", "View", "Stage", ("F11",), self.presenting.toggle, rule=True)
+        yield Action("full_screen", "View", "Full screen", ("Shift+F11",), self.set_full_screen, "toggle")
+        yield Action("layout", "View", "Reset the size of the panels", ("Ctrl+Shift+0",), self.lay_out)
+        yield Action("close_message", "View", "Close the message, the stage or full screen", ("Esc",), self.leave)
 
         turn, swap, can_turn = self._turn, self._swap, self._why_not_turned
-        yield Entry("turn", "Camera", TURN, ("Ctrl+R",), turn, why_not=can_turn)
+        yield Action("turn", "Camera", TURN, ("Ctrl+R",), turn, why_not=can_turn)
         words, keys = "Swap left and right", ("Ctrl+Shift+M",)
-        yield Entry("mirrored_camera", "Camera", words, keys, swap, "toggle", why_not=can_turn)
+        yield Action("mirrored_camera", "Camera", words, keys, swap, "toggle", why_not=can_turn)
         upright = partial(self._mount, Orientation())
-        yield Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",), upright, why_not=can_turn)
-        yield Entry(
+        yield Action("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",), upright, why_not=can_turn)
+        yield Action(
             "denoise", "Camera", "Filter noise", ("N",), lambda on: self.choose(denoise=on), "toggle", rule=True
         )
-        yield Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",), player.learn_hot_pixels)
+        yield Action("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",), player.learn_hot_pixels)
         words, show, can = "Sensitivity", self.sensitivity.setVisible, self.sensitivity.why_not
-        yield Entry("sensitivity", "Camera", words, ("S",), show, "toggle", rule=True, help=SET_UP, why_not=can)
+        yield Action("sensitivity", "Camera", words, ("S",), show, "toggle", rule=True, help=SET_UP, why_not=can)
 
-        yield Entry("model", "Network", "Model and engine …", ("Ctrl+M",), self.choose_model)
-        yield Entry("decisions", "Network", "Decisions …", ("Ctrl+T",), self.choose_decisions)
-        yield Entry("compare", "Network", "Compare with …", ("Ctrl+Shift+V",), self.comparing.ask)
-        yield Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",), self.teaching.ask)
-        yield Entry("wrong", "Network", "That was wrong", ("X",), self.correcting.begin)
-        yield Entry("undo_wrong", "Network", "Undo the correction", ("Ctrl+Z",), self.correcting.undo)
-        yield Entry("act", "Network", "Act on gestures …", ("Ctrl+Shift+A",), self.acting.ask)
+        yield Action("model", "Network", "Model and engine …", ("Ctrl+M",), self.choose_model)
+        yield Action("decisions", "Network", "Decisions …", ("Ctrl+T",), self.choose_decisions)
+        yield Action("compare", "Network", "Compare with …", ("Ctrl+Shift+V",), self.comparing.ask)
+        yield Action("teach", "Network", "Teach a gesture …", ("Ctrl+G",), self.teaching.ask)
+        yield Action("wrong", "Network", "That was wrong", ("X",), self.correcting.begin)
+        yield Action("undo_wrong", "Network", "Undo the correction", ("Ctrl+Z",), self.correcting.undo)
+        yield Action("act", "Network", "Act on gestures …", ("Ctrl+Shift+A",), self.acting.ask)
         carry, reset = partial(self.choose, state_mode="carry"), partial(self.choose, state_mode="reset")
-        yield Entry("state:carry", "Network", "Carry the state", ("C",), carry, "state", rule=True)
-        yield Entry("state:reset", "Network", "Reset the state each window", ("W",), reset, "state")
-        yield Entry("reset", "Network", "Reset the state now", ("R",), player.reset)
+        yield Action("state:carry", "Network", "Carry the state", ("C",), carry, "state", rule=True)
+        yield Action("state:reset", "Network", "Reset the state each window", ("W",), reset, "state")
+        yield Action("reset", "Network", "Reset the state now", ("R",), player.reset)
 
-        yield Entry("docs", "Help", "Documentation", ("Shift+F1",), lambda: open_docs("index.md"))
-        yield Entry("shortcuts", "Help", "Shortcuts", ("F1", "?"), self.show_shortcuts)
-        yield Entry("about", "Help", "About livesnn", ("Ctrl+F1",), lambda: self.show_dialog(AboutDialog(self)))
+        yield Action("docs", "Help", "Documentation", ("Shift+F1",), lambda: open_docs("index.md"))
+        yield Action("shortcuts", "Help", "Shortcuts", ("F1", "?"), self.show_shortcuts)
+        yield Action("about", "Help", "About livesnn", ("Ctrl+F1",), lambda: self.show_dialog(AboutDialog(self)))
 
     def _connect(self) -> None:
         transport, player = self.transport, self.player

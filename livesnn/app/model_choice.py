@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from livesnn.app.notice import Action, Notice
+from livesnn.app.notice import Button, Notice
 from livesnn.app.settings import Settings
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
@@ -135,7 +135,7 @@ def takes(card: ModelCard, playback: Playback, source: SourceLike | None) -> boo
     return (card.input.kind == "events") == playback.has_events or is_webcam(source)
 
 
-def _use(play: Play, source: SourceLike, fit: Fit) -> tuple[Action, ...]:
+def _use(play: Play, source: SourceLike, fit: Fit) -> tuple[Button, ...]:
     return () if fit.better is None else ((f"Use {fit.better}", partial(play, source, fit.better)),)
 
 

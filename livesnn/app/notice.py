@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-Action = tuple[str, Callable[[], None]]  # The words of a button, and what it does
+Button = tuple[str, Callable[[], None]]  # The words of a button, and what it does
 
 
 class Notice(NamedTuple):
@@ -13,4 +13,4 @@ class Notice(NamedTuple):
 
     text: str
     kind: Literal["error", "info"]
-    actions: tuple[Action, ...] = ()
+    actions: tuple[Button, ...] = ()

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.learning import Changed, Learning, as_flags
+from livesnn.app.learning import Learning, Renaming, as_flags
 from livesnn.app.widgets.basics import FILE_FILTER, Dialog, dialog_button, fill, heading, note, plain_tip
 from livesnn.card import ModelCard
 from livesnn.console import sentences
@@ -169,9 +169,9 @@ class TaughtDialog(Dialog):
         gesture, words = self._gesture, ""
         if isinstance(made, LivesnnError):
             words = str(made)
-        elif isinstance(made, Report | Changed):
+        elif isinstance(made, Report | Renaming):
             self._model = made.folder
-            if isinstance(made, Changed):
+            if isinstance(made, Renaming):
                 gesture = made.name or ""
                 words = f"{made.gesture} is now called {made.name}" if made.name else f"{made.gesture} is removed"
             else:

@@ -15,7 +15,7 @@ from PySide6.QtCore import QFile, QPoint, Signal, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
 
 from livesnn.app import style
-from livesnn.app.learning import Changed, Learned, Learning, as_flags
+from livesnn.app.learning import Learning, Outcome, Renaming, as_flags
 from livesnn.app.widgets.basics import Dialog, dialog_button, label, line_edit
 from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised, sentences
@@ -143,7 +143,7 @@ class Teaching:
             except BaseException:
                 forget(recording)
                 raise
-            if isinstance(learned, Changed):
+            if isinstance(learned, Renaming):
                 made = learned.folder
                 forget(recording)
                 yield from _renamed(learned)
@@ -158,7 +158,7 @@ class Teaching:
             before = learned
         self._window.model_requested.emit(made, self._player.models.engine)
 
-    def _learn_from(self, shown: list[Path], gesture: str, model: str, denoise: bool) -> Steps[Report | Changed]:
+    def _learn_from(self, shown: list[Path], gesture: str, model: str, denoise: bool) -> Steps[Report | Renaming]:
         """Return the lesson; or, where the gesture is known and the person wants it, another name for what it is."""
         out = own_folder(model, gesture)
         learn = partial(Learning, gesture, shown, model, out, *["--denoise"] * denoise, "--if-known")
@@ -167,7 +167,7 @@ class Teaching:
             renames = yield from self._ask_about(learned, gesture)
             named = Learning(learned.label, [], model, out, "--rename", gesture) if renames else learn("go-on")
             learned = yield from _learn(gesture, named)
-        assert isinstance(learned, Report | Changed)
+        assert isinstance(learned, Report | Renaming)
         return learned
 
     @staticmethod
@@ -224,7 +224,7 @@ class Teaching:
             yield ceil(seconds - gone_s), gone_s / seconds
 
 
-def _renamed(changed: Changed) -> Steps[None]:
+def _renamed(changed: Renaming) -> Steps[None]:
     """Yield that a class has another name, until the person wants to use the model."""
     where = f"The model is “{Path(changed.folder).name}” in your list (Ctrl+M). It learned nothing new."
     now = f"{changed.gesture} is now called {changed.name}"
@@ -251,7 +251,7 @@ def _shown_again(report: Report, recording: Path, better: Report | None) -> Step
     return (step.button if pressed else step.other) == more
 
 
-def _learn(gesture: str, learning: Learning) -> Steps[Learned]:
+def _learn(gesture: str, learning: Learning) -> Steps[Outcome]:
     """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
     begun_s = time.monotonic()
     with closing(learning):

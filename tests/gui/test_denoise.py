@@ -85,6 +85,8 @@ def test_a_filter_is_remembered_for_a_camera_and_never_for_a_recording(
     for name in FILTERS:
         window.commands[name].trigger()
     assert SettingsFile(file).now == Settings(recent=(str(noisy),), choices=window.settings.now.choices)
+    play(qtbot, window, noisy)  # not for the same one either
+    assert filters(window) == [False, False]
     plug_in(qtbot, window, "DXA1")
     assert filters(window) == [False, False]
     for name in FILTERS:
@@ -114,30 +116,15 @@ def test_a_file_of_before_filters_no_recording(
     assert filters(window) == [False, False]
 
 
-def test_a_filter_of_the_recording_before_is_not_the_next_ones(
-    qtbot: QtBot, make_window: MakeWindow, noisy: Path
-) -> None:
-    window = make_window()
-    play(qtbot, window, noisy)
-    window.commands["denoise"].trigger()
-    assert window.view.canvas.notes == ["noise filtered"]
-    play(qtbot, window, noisy)
-    assert filters(window) == [False, False]
-    assert "filtered" not in window.numbers.table.rates
-
-
 def test_learning_hot_pixels_again_goes_on_filtering(qtbot: QtBot, make_window: MakeWindow, noisy: Path) -> None:
     window = make_window()
+    window.commands["learn_hot_pixels"].trigger()  # without a source it does nothing
     play(qtbot, window, noisy)
     window.commands["denoise"].trigger()
     window.commands["learn_hot_pixels"].trigger()
     assert window.session is not None
     seen = window.session.statistics.noise.events
     qtbot.waitUntil(lambda: window.session.statistics.noise.events > seen + 1000)
-
-
-def test_learning_hot_pixels_without_a_source_does_nothing(make_window: MakeWindow) -> None:
-    make_window().commands["learn_hot_pixels"].trigger()
 
 
 # The numbers

@@ -46,7 +46,7 @@ def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_rep
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
-    settings.change(filtered=("DXA/1",))
+    settings.change(filtered=("DXA/1",), mounted={"DXA/1": Orientation(1, mirrored=True)})  # they are the sensor's
     play(make_window(settings=settings), serial="DXA/1")
     qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]])
     later = make_window(settings=settings)

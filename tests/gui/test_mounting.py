@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
@@ -14,11 +13,9 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.recording import open_recording
-from livesnn.session.camera_settings import CameraFiles
 from livesnn.session.session import SourceLike
 from tests.synthetic import SENSOR
 
-from .test_hot_pixels import with_hot_pixel
 from .test_live_window import PACKET_US, Plug
 from .test_recording import given, read, start, stop
 
@@ -74,42 +71,31 @@ def test_a_camera_s_turn_is_remembered_until_it_is_upright_again(
     assert SettingsFile(file).now.mounted == {}
 
 
-@pytest.mark.parametrize("kind", ["recording", "simulation"])
-def test_anything_else_is_turned_while_it_is_open(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, kind: str
+def test_anything_else_is_turned_while_it_is_open_as_view_and_menu_say(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:
-    source = str(recording) if kind == "recording" else "simulate:gestures"
-    window = make_window()
-    play(qtbot, window, source)
-    window.commands["turn"].trigger()
-    window.commands["mirrored_camera"].trigger()
-    qtbot.waitUntil(lambda: window.player.opened is not None)
-    assert turned(window) == HUNG
-    assert window.settings.now.mounted == {}
-    play(qtbot, window, source)
-    assert turned(window) == Orientation()
-
-
-def test_view_and_menu_say_how_it_is_turned(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     turn, mirrored = window.commands["turn"], window.commands["mirrored_camera"]
-    assert not turn.isEnabled()  # nothing is open
-    play(qtbot, window, str(recording), Orientation(2, mirrored=True))
-    assert window.view.canvas.notes == ["turned 180°, mirrored"]
-    assert turn.text() == "Rotate clockwise (now 180°)"
-    assert mirrored.isChecked()
-    window.commands["upright"].trigger()
-    assert window.view.canvas.notes == []
-    assert (turn.text(), mirrored.isChecked()) == ("Rotate clockwise", False)
-    window.open("simulate:digits", "mnist-seq2")
-    qtbot.waitUntil(lambda: window.player.opened is not None)
-    assert not turn.isEnabled()  # a video
-
-
-def test_a_video_that_is_to_be_turned_is_an_error(qtbot: QtBot, make_window: MakeWindow) -> None:
-    window = make_window()
-    window.open("simulate:digits", None, HUNG)
+    qtbot.waitUntil(lambda: not turn.isEnabled())  # nothing is open
+    for source in (str(recording), "simulate:gestures"):
+        play(qtbot, window, source)
+        qtbot.waitUntil(turn.isEnabled)
+        turn.trigger()
+        mirrored.trigger()
+        qtbot.waitUntil(lambda: window.player.opened is not None)
+        assert turned(window) == HUNG
+        assert window.view.canvas.notes == ["turned 90°, mirrored"]
+        assert (turn.text(), mirrored.isChecked()) == ("Rotate clockwise (now 90°)", True)
+        assert window.settings.now.mounted == {}
+        play(qtbot, window, source)
+        assert turned(window) == Orientation()
+        assert window.view.canvas.notes == []
+        assert (turn.text(), mirrored.isChecked()) == ("Rotate clockwise", False)
+    window.open("simulate:digits", "mnist-seq2", HUNG)  # a video
     qtbot.waitUntil(lambda: "a video can't be rotated" in window.banner.message.text())
+    window.open("simulate:digits", "mnist-seq2")
+    qtbot.waitUntil(lambda: window.player.source == "simulate:digits" and window.player.opened is not None)
+    qtbot.waitUntil(lambda: not turn.isEnabled())
 
 
 def test_what_is_recorded_of_a_turned_camera_is_what_the_network_sees(
@@ -126,22 +112,6 @@ def test_what_is_recorded_of_a_turned_camera_is_what_the_network_sees(
     np.testing.assert_array_equal(events, orient(given(plug, events["t"]), SENSOR, HUNG))
     play(qtbot, window, str(tmp_path / "a.aedat4"))
     assert turned(window) == Orientation()
-
-
-def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
-    settings = SettingsFile(tmp_path / "settings.json")
-    settings.change(mounted={SERIAL: HUNG}, filtered=(SERIAL,))
-    plug = Plug()
-    plug.packets = [with_hot_pixel(packet, 30, 1) for packet in plug.packets]
-    make_window(settings=settings).open(camera(plug))
-
-    def hot() -> list[list[int]]:
-        known = CameraFiles(tmp_path).load_hot_pixels(SERIAL, SENSOR, Orientation())
-        return [] if known is None else np.argwhere(known).tolist()
-
-    qtbot.waitUntil(lambda: hot() == [[1, 30]])
 
 
 def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(

@@ -11,8 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtCore import Qt, QTimer
 from pytestqt.qtbot import QtBot
 
 import livesnn
@@ -21,7 +20,6 @@ from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.basics import NOTHING
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
-from livesnn.events.packet import Resolution
 from livesnn.events.picture import Picture
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel
@@ -48,19 +46,16 @@ def at_full_speed(window: MainWindow) -> None:
     box.activated.emit(box.currentIndex())
 
 
-def test_without_a_source_it_says_what_to_do(make_window: MakeWindow) -> None:
-    window = make_window()
-    assert not window.view.has_picture
-    assert window.header.state.text() == "No source"
-    assert window.readout.decision.said.words == "Nothing yet"
-    assert not window.transport.play.isEnabled()
-
-
 def test_it_opens_a_recording_and_shows_frames_and_decisions(
     qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
 ) -> None:
     window = make_window()
+    assert not window.view.has_picture
+    assert (window.header.state.text(), window.readout.decision.said.words) == ("No source", "Nothing yet")
+    assert not window.transport.play.isEnabled()
+    assert window.source_chooser.folder == recordings_dir()
     window.open(str(recording))
+    assert window.source_chooser.folder == recording.parent  # the next file is asked for there
     qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0)
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
@@ -158,35 +153,21 @@ def test_a_picture_from_before_a_seek_takes_no_step_back(
     qtbot.waitUntil(lambda: window.transport.line.position_s > 3.0)
 
 
-def test_a_seek_goes_there_resets_the_state_and_says_so(
+def test_a_seek_resets_the_state_as_r_does_and_says_so_also_in_a_pause(
     qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:
-    window = make_window()
+    window = make_window(loop=True)
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.window_panel.strip.seen > 0)
     window.player.seek(0.7)
     qtbot.waitUntil(lambda: "reset by seeking" in window.state_panel.caption.remark)
     assert window.transport.line.position_s >= 0.7
-
-
-def test_a_seek_while_paused_shows_the_new_place_and_stays_paused(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
-    window = make_window()
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1)
+    qtbot.keyClick(window, Qt.Key.Key_R)
+    qtbot.waitUntil(lambda: "reset by hand" in window.state_panel.caption.remark)
     window.player.toggle()
     window.player.seek(0.5)
     qtbot.waitUntil(lambda: 0.5 <= window.transport.line.position_s <= 0.56)
     assert state(window) == "paused"
-
-
-def test_r_resets_the_state_by_hand(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
-    window = make_window()
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.window_panel.strip.seen > 0)
-    qtbot.keyClick(window, Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: "reset by hand" in window.state_panel.caption.remark)
 
 
 @pytest.mark.parametrize("doing", ["seek", "reset"])
@@ -227,31 +208,17 @@ def test_a_looping_clip_of_one_window_keeps_its_last_decision_in_sight(
     assert "Nothing yet" not in texts
 
 
+@pytest.mark.parametrize(
+    ("duration_us", "said"), [(60_000, "Shorter than one window (0.10 s)"), (0, "No events in this recording")]
+)
 @pytest.mark.parametrize("loop", [False, True])
-def test_a_recording_shorter_than_a_window_says_so(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, loop: bool
+def test_a_recording_that_is_too_short_says_so(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, loop: bool, duration_us: int, said: str
 ) -> None:
-    short = write_recording(tmp_path / "short.npz", moving_bar(60_000))
+    short = write_recording(tmp_path / "short.npz", moving_bar(60_000)[: None if duration_us else 0])
     window = make_window(loop=loop)
     window.open(str(short))
-    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Shorter than one window (0.10 s)")
-
-
-def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
-    empty = write_recording(tmp_path / "empty.npz", moving_bar(1000)[:0])
-    window = make_window(loop=True)
-    window.open(str(empty))
-    qtbot.waitUntil(lambda: window.readout.decision.said.words == "No events in this recording")
-    qtbot.waitUntil(lambda: words(window)[0] == "No events in this recording")
-
-
-def test_the_file_dialog_starts_where_the_last_recording_was(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
-    window = make_window()
-    assert window.source_chooser.folder == recordings_dir()
-    window.open(str(recording))
-    assert window.source_chooser.folder == recording.parent
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == said)
 
 
 def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
@@ -334,21 +301,6 @@ def test_an_error_in_the_middle_leaves_the_picture_and_shows_the_message(
     assert window.view.has_picture
 
 
-def test_a_dropped_file_is_opened(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
-    window = make_window()
-    mime = QMimeData()
-    mime.setUrls([QUrl.fromLocalFile(str(recording))])
-    drop = QDropEvent(
-        QPointF(50, 50),
-        Qt.DropAction.CopyAction,
-        mime,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    window.dropEvent(drop)
-    qtbot.waitUntil(lambda: window.view.shown > 1)
-
-
 @pytest.mark.parametrize("doing", ["opening", "playing", "paused", "ended"])
 def test_closing_leaves_no_thread(qtbot: QtBot, make_window: MakeWindow, recording: Path, doing: str) -> None:
     window = make_window()
@@ -364,19 +316,6 @@ def test_closing_leaves_no_thread(qtbot: QtBot, make_window: MakeWindow, recordi
         qtbot.waitUntil(lambda: state(window) == doing)
     window.close()
     assert livesnn_threads() == []
-
-
-def test_opening_another_file_while_one_plays_leaves_one_session(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    other = write_recording(tmp_path / "wide.npz", moving_bar(300_000), Resolution(64, 48))
-    window = make_window()
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1)
-    window.open(str(other))
-    qtbot.waitUntil(lambda: window.header.source.text() == "wide.npz")
-    qtbot.waitUntil(lambda: window.transport.total.text() == "0:00.3")
-    assert livesnn_threads().count("livesnn-pipeline") == 1
 
 
 def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:

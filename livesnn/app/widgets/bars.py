@@ -11,7 +11,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.notice import Action
+from livesnn.app.notice import Button
 from livesnn.app.style import Tone
 from livesnn.app.widgets.basics import (
     NOTHING,
@@ -112,7 +112,7 @@ class Banner(QFrame):
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action = button(height=32, name="do", do=lambda: self._act(0))
         self.other = button(height=32, name="do", do=lambda: self._act(1))
-        self._actions: tuple[Action, ...] = ()
+        self._actions: tuple[Button, ...] = ()
         self._read = QTimer(self, singleShot=True, interval=NEWS_MS)
         self._read.timeout.connect(self.hide)
         close = icon_button("close", "Close this message", 32, 18, self.hide, tone="text")
@@ -128,7 +128,7 @@ class Banner(QFrame):
         more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
         self.show_message("\n".join(shown) + more, "warning")
 
-    def show_message(self, message: str, kind: BannerKind, *actions: Action) -> None:
+    def show_message(self, message: str, kind: BannerKind, *actions: Button) -> None:
         self.kind, self._actions = kind, actions
         for box, words in zip((self.action, self.other), [*(words for words, _ in actions), "", ""], strict=False):
             box.setText(words)
