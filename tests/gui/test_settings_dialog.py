@@ -16,10 +16,9 @@ from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.settings import Settings, SettingsFile
-from livesnn.app.settings_dialog import NOTHING_FOUND, SettingsDialog, field_of, with_field
+from livesnn.app.settings_dialog import NOTHING_FOUND, SettingsDialog
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
-from livesnn.session.control import Choices
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -71,18 +70,15 @@ def paths_of(settings: object, prefix: str = "") -> list[str]:
     return paths
 
 
-def test_it_has_every_setting(dialog: SettingsDialog) -> None:
-    shown = tuple(path for row in dialog.rows for path in row.paths)
-    assert [
-        path for path in paths_of(Settings()) if not f"{path}.".startswith(tuple(f"{each}." for each in shown))
-    ] == []
-
-
-def test_each_setting_says_what_it_does_and_has_its_page(dialog: SettingsDialog) -> None:
+def test_it_has_every_setting_with_a_hint_and_a_page(dialog: SettingsDialog) -> None:
     for row in dialog.rows:
         assert row.hint.endswith("."), row.name
         names = [button.accessibleName() for button in row.whole.findChildren(QPushButton)]
         assert any(name.startswith(f"Help: {row.name}") for name in names), row.name
+    shown = tuple(path for row in dialog.rows for path in row.paths)
+    assert [
+        path for path in paths_of(Settings()) if not f"{path}.".startswith(tuple(f"{each}." for each in shown))
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -94,15 +90,11 @@ def test_a_search_leaves_what_has_all_its_words(
 ) -> None:
     qtbot.keyClicks(dialog.search, words)
     assert found(dialog) == expected
+    qtbot.keyClicks(dialog.search, " quantum")
+    assert found(dialog) == []
+    assert (dialog.nothing.isVisible(), dialog.nothing.text()) == (True, NOTHING_FOUND)
     dialog.search.clear()
     assert len(found(dialog)) == len(dialog.rows)
-
-
-def test_a_search_for_nothing_known_says_so(qtbot: QtBot, dialog: SettingsDialog) -> None:
-    qtbot.keyClicks(dialog.search, "quantum")
-    assert found(dialog) == []
-    assert dialog.nothing.isVisible()
-    assert dialog.nothing.text() == NOTHING_FOUND
 
 
 def test_a_change_holds_at_once_and_the_menus_say_so(dialog: SettingsDialog) -> None:
@@ -197,21 +189,6 @@ def test_what_was_asked_for_on_the_command_line_is_shown_and_not_remembered(make
     assert window.settings.now.choices.pre_roll_s == 0.0
 
 
-def test_a_field_at_a_path_is_read_and_replaced() -> None:
-    settings = with_field(Settings(), "choices.view.mode", "accumulate")
-    assert field_of(settings, "choices.view.mode") == "accumulate"
-    assert replace(settings, choices=Choices(loop=True)) == Settings()
-
-
-def test_settings_are_kept_in_the_file_of_all(make_window: MakeWindow, tmp_path: Path) -> None:
-    window = make_window(settings=SettingsFile(tmp_path / "settings.json"))
-    window.commands["settings"].trigger()
-    assert isinstance(window.dialog, SettingsDialog)
-    choose(window.dialog, "Theme", "light")
-    assert SettingsFile(tmp_path / "settings.json").now.theme == "light"
-    assert window.commands["theme:light"].isChecked()
-
-
 def test_what_another_window_changes_while_it_is_open_stays(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
@@ -222,7 +199,7 @@ def test_what_another_window_changes_while_it_is_open_stays(
     other.change(labels=("wave", "clap"), recent=("/a.aedat4",), theme="light")
     other.choose(decider=Decider(threshold=0.9), loop=True)
     choose(window.dialog, "Palette", "recency")
-    now = SettingsFile(tmp_path / "settings.json").now
+    now = SettingsFile(tmp_path / "settings.json").now  # a change is on disk
     assert (now.labels, now.recent, now.theme) == (("wave", "clap"), ("/a.aedat4",), "light")
     assert (now.choices.view.palette, now.choices.loop) == ("recency", True)
     assert now.choices.decider == Decider(threshold=0.9)
