@@ -19,6 +19,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.opening import may_go_on
 from tests.fake_source import FakeSource
 from tests.synthetic import livesnn_threads, moving_bar, write_recording
+from tests.waiting import eventually
 
 from .test_recording import start
 
@@ -181,6 +182,8 @@ def test_each_hostile_file_plays_or_is_refused_while_the_window_answers(
                 ),
             )
             assert time.process_time() - begun_s < 5.0, path.name
+    window.close()
+    eventually(lambda: not livesnn_threads())  # the one that reads the last of them ends by itself
 
 
 def test_each_hostile_model_is_refused_while_the_window_answers_and_goes_on(
