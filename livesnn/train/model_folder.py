@@ -148,7 +148,9 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 | commit | {card.commit} |
 | command of the last step | `{card.command}` |
 
-{simulated}{chose}![Confusion on validation, state carried: a row is the true class and a column the decision]({CONFUSION})
+{simulated}{chose}Confusion on validation, state carried. A row is the true class and a column the decision.
+
+![Confusion]({CONFUSION})
 
 | layer | spikes per neuron and step |
 |---|---|
