@@ -154,7 +154,7 @@ def test_killed_and_resumed_gives_the_same_weights(
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the folder is a copy
 @pytest.mark.slow
-def test_what_is_finished_and_resumed_stays_as_it_was_made_and_tested(
+def test_what_is_finished_and_resumed_stays_as_it_was_and_ends_in_plain_words_and_the_next_two_commands(
     uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path, run_here: RunHere
 ) -> None:
     shutil.copytree(uninterrupted[0], tmp_path / "small")
@@ -164,10 +164,18 @@ def test_what_is_finished_and_resumed_stays_as_it_was_made_and_tested(
     weights, card = load_weights(model)
     tested = replace(card, test=Accuracy(0.25, 0.125, 7), commit="abc", command="livesnn train it")
     save_weights(weights, model, tested)
-    resumed = run_here(*command(drawn_nmnist, tmp_path, "--resume"))
+    resumed = run_here(*(part for part in command(drawn_nmnist, tmp_path, "--resume") if part != "--json"))
     assert resumed.code == 0, resumed.errors
     again = load_weights(model)[1]
     assert (again.test, again.commit, again.command) == (tested.test, "abc", "livesnn train it")
+    run, lines = tmp_path / "small", resumed.output.splitlines()
+    assert re.match(r"accuracy on \d+ validation clips: \d+\.\d% with the state reset, \d+\.\d% with", lines[0])
+    assert re.fullmatch(r"best epoch on validation: [34] of 4; its weights are now rounded to 8 bits", lines[1])
+    assert lines[2:] == [
+        f"the model is {run / 'model'}",
+        f"livesnn eval --model {run} --dataset nmnist --data {drawn_nmnist} --split test",
+        f"livesnn gui camera --model {run}    # or a recording in place of camera",
+    ]
 
 
 @pytest.mark.slow
@@ -204,7 +212,7 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(
     listed = next(data.rglob("trainlist01.txt")).read_text().split()[2]  # the first that is there
     unreadable = data / "UCF-101" / listed
     unreadable.write_bytes(unreadable.read_bytes()[:200])
-    flags = split("--network resnet18 --epochs 1 --batch 4 --augmentation.mirror 0.5 --json")
+    flags = split("--network cnn --width 8 --epochs 1 --batch 4 --augmentation.mirror 0.5 --json")
     train_it = ["train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags]
     code, output, errors = run_here(*train_it, "--dry-run")
     assert code == 0, errors
@@ -221,28 +229,6 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(
 
 
 @pytest.mark.slow
-def test_a_training_is_planned_and_ends_in_plain_words_and_the_next_two_commands(
-    drawn_nmnist: Path, tmp_path: Path, run_here: RunHere
-) -> None:
-    train_it = [part for part in command(drawn_nmnist, tmp_path, "--epochs", "2") if part != "--json"]
-    code, output, errors = run_here(*train_it, "--analog-epochs", "1", "--dry-run")
-    assert code == 0, errors
-    assert [line.split(":")[0] for line in output.splitlines()[:2]] == ["nmnist", "sts_resnet"]
-    assert "all 2 take" in output
-    assert not list(tmp_path.iterdir())
-    code, output, errors = run_here(*train_it, "--analog-epochs", "1")
-    assert code == 0, errors
-    run, lines = tmp_path / "small", output.splitlines()
-    assert re.match(r"accuracy on \d+ validation clips: \d+\.\d% with the state reset, \d+\.\d% with", lines[0])
-    assert re.fullmatch(r"best epoch on validation: [12] of 2; its weights are now rounded to 8 bits", lines[1])
-    assert lines[2:] == [
-        f"the model is {run / 'model'}",
-        f"livesnn eval --model {run} --dataset nmnist --data {drawn_nmnist} --split test",
-        f"livesnn gui camera --model {run}    # or a recording in place of camera",
-    ]
-
-
-@pytest.mark.slow
 def test_a_plan_says_what_the_training_will_and_refuses_what_it_would(
     tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,8 +238,10 @@ def test_a_plan_says_what_the_training_will_and_refuses_what_it_would(
         shutil.rmtree(session)
     flags = (*SHALLOW, *split("--epochs 1 --batch 4 --no-compile --burn-in 0 --name small"))
     train_it = ("train", "--dataset", "folder", "--data", data, "--out", runs, *flags)
-    code, _, errors = run_here(*train_it, "--dry-run")
+    code, output, errors = run_here(*train_it, "--dry-run")
     assert code == 0, errors
+    assert [line.split(":")[0] for line in output.splitlines()[:2]] == ["folder", "sts_resnet"]
+    assert "all 1 take" in output
     assert "clips to train on" in errors
     assert "only one session" in errors
     assert not runs.exists()
@@ -292,7 +280,7 @@ def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Pa
     assert "Train/<digit>/NNNNN.bin" in errors
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_two_processes_that_share_each_batch_lose_as_one_does(
     drawn_nmnist: Path, tmp_path: Path, run_here: RunHere
 ) -> None:
@@ -365,7 +353,9 @@ TREES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dataset", TREES)
+@pytest.mark.parametrize(
+    "dataset", [name if name == "folder" else pytest.param(name, marks=pytest.mark.release) for name in TREES]
+)
 def test_every_data_set_is_trained_on_and_measured_by_one_command_each(
     dataset: str, tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:

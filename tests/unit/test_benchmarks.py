@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("torch-compile", marks=pytest.mark.slow),
+        pytest.param("torch-compile", marks=pytest.mark.release),
         "openvino",
         "spikingjelly",
         "spikingjelly-channels-last",

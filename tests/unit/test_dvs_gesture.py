@@ -15,6 +15,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import State
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.configuration import Configuration
+from livesnn.train.datasets import recorded
 from livesnn.train.datasets.registry import data_set, uncut_streams
 from livesnn.train.evaluate_stream import evaluate_stream
 from tests import trees
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(recorded, "FEW", 1000)  # to start processes for these small files takes seconds
 
 
 @pytest.mark.parametrize("layout", ["archive", "npy"])
