@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["livesnn"]):
     from livesnn.errors import LivesnnError
     from livesnn.events.labels import labels_file, read_labels
     from livesnn.events.recording import open_recording
-    from livesnn.weights import check_graph, graph_card
+    from livesnn.onnx_graph import check_graph, graph_card
     from tests.good_files import good_files
     from tests.model_structures import shipped_graph
 

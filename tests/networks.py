@@ -23,9 +23,9 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
     """Write a model of the card, with random weights and batch norms that have seen something."""
     import torch
 
+    from livesnn.onnx_graph import write_model
     from livesnn.snn import build_network
     from livesnn.snn.checkpoint import onnx_step, weights_of
-    from livesnn.weights import write_model
 
     torch.manual_seed(seed)
     net = build_network(card)

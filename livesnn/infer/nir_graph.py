@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.weights import MOST_VALUES, Weights, dense_layers, tensor, weights_to_run
+from livesnn.onnx_graph import MOST_VALUES
+from livesnn.weights import Weights, dense_layers, tensor, weights_to_run
 
 
 def frame_s(card: ModelCard) -> float:

@@ -21,8 +21,9 @@ from livesnn.infer.spikes.plan import LANES, Plan, aligned, plan, zeros
 from livesnn.infer.spikes.step import help_steps, run_step
 from livesnn.infer.spikes.team import Rule, ThreadTeam, make_scratch
 from livesnn.infer.spikes.trace_read_out import Dense, advance_traces, classified, hidden_units
+from livesnn.onnx_graph import MOST_MACS
 from livesnn.threads import usable_processors
-from livesnn.weights import MOST_MACS, WEIGHTS, fold_batch_norm, load_weights
+from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 
 ON_TIME_S = 0.001
 """A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time.

@@ -19,10 +19,11 @@ from safetensors.numpy import save
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError, reason_of
 from livesnn.infer.load import load_model, model_folder, shipped_models
+from livesnn.onnx_graph import write_model
 from livesnn.paths import own_models_dir
 from livesnn.teach.recordings import RECORDINGS, Recordings, recordings_file
 from livesnn.teach.report import describe_model
-from livesnn.weights import GRAPH, WEIGHTS, Weights, dense_layers, load_card, load_tensors, tensor, write_model
+from livesnn.weights import GRAPH, WEIGHTS, Weights, dense_layers, load_card, load_tensors, tensor
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -10,12 +10,13 @@ from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.files import replace_file
 from livesnn.infer.load import load_model
 from livesnn.infer.onnx_engine import load_graph
+from livesnn.onnx_graph import write_graph, write_model
 from livesnn.snn.checkpoint import onnx_step, weights_of
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.figures import draw_confusion, draw_learning_curve
-from livesnn.weights import GRAPH, WEIGHTS, load_weights, write_graph, write_model
+from livesnn.weights import GRAPH, WEIGHTS, load_weights
 
 CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 _TEST_TITLE = "## On the test part"

@@ -18,11 +18,12 @@ from livesnn.card import ModelCard
 from livesnn.cli.parser import run_script
 from livesnn.console import say
 from livesnn.errors import ModelError
+from livesnn.onnx_graph import write_model
 from livesnn.snn import build_network
 from livesnn.snn.checkpoint import with_weights
 from livesnn.train.datasets.gestures_sim import load_split
 from livesnn.train.model_folder import write_model_folder
-from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights, write_model
+from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights
 
 PROJECT, HIDDEN, CLASSIFY = "read_out.project", "read_out.hidden", "classify"
 

@@ -47,9 +47,9 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
     """
     import torch
 
+    from livesnn.onnx_graph import write_model
     from livesnn.snn import build_network
     from livesnn.snn.checkpoint import onnx_step, weights_of
-    from livesnn.weights import write_model
 
     torch.manual_seed(0)
     net = build_network(card)

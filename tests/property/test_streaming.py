@@ -12,10 +12,11 @@ import torch
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, TraceSpec
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
+from livesnn.onnx_graph import write_model
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import load_network, onnx_step, weights_of, without_norm
 from livesnn.snn.network import State
-from livesnn.weights import save_weights, write_model
+from livesnn.weights import save_weights
 from tests.networks import CLOSE, agree
 
 pytestmark = pytest.mark.slow

@@ -30,9 +30,8 @@ from tests.benchmarks.sustained import (
 from tests.benchmarks.sustained_window import Look, Measured, Order, SimulatedEvk4, TimedModel, sum_up
 from tests.fake_source import joined
 from tests.synthetic import CARD, write_model
-from tests.waiting import in_real_time
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.release]
 
 ORDER = Order(
     events="events.npy",
@@ -108,7 +107,6 @@ def test_where_the_lowest_rate_is_too_much_halves_of_it_follow() -> None:
     assert not any(sustained)
 
 
-@in_real_time
 def test_the_window_is_measured_in_a_process_of_its_own(model: Path, tmp_path: Path) -> None:
     events = np.zeros(20_000, EVENTS_DTYPE)
     events["t"] = np.arange(20_000) * 50
@@ -140,7 +138,6 @@ def test_an_hd_file_has_its_events_again_and_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(joined(recording), repeated(3))
 
 
-@in_real_time
 def test_a_simulated_evk4_gives_its_events_again_and_again_in_real_time() -> None:
     begun_s = time.perf_counter()
     with open_camera("camera", cameras=SimulatedEvk4(HD_EVENTS, HD_PERIOD_US, HD)) as camera:

@@ -27,6 +27,7 @@ from livesnn.weights import Weights, load_weights, save_weights
 from tests.networks import agree, write_network
 
 pytestmark = pytest.mark.slow
+release = pytest.mark.release
 
 Array = npt.NDArray[np.float32]
 
@@ -150,7 +151,10 @@ def noise(card: ModelCard, steps: int = 25) -> list[npt.NDArray[np.uint8]]:
     return [*random.poisson(0.8, (steps, spec.channels, spec.height, spec.width)).astype(np.uint8)]
 
 
-@pytest.mark.parametrize("name", shipped_models())
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("gestures", "nmnist") else pytest.param(name, marks=release) for name in shipped_models()],
+)
 def test_a_shipped_model_decides_the_same(name: str) -> None:
     card = load_weights(model_folder(name) / "model.safetensors")[1]
     counts = noise(card, 12)
@@ -207,12 +211,6 @@ def test_traces_whose_copies_would_take_too_much_memory_are_refused() -> None:
     weights |= {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
     with pytest.raises(ModelError, match=r"its 40,960 traces are too many for a NIR graph: export it as \.onnx"):
         nir_graph(card, weights, 0.05)
-
-
-@pytest.mark.parametrize("dt_s", [1e-4, 0.03, 7.0])
-def test_whatever_a_step_takes_it_does_the_same(dt_s: float) -> None:
-    folder = model_folder("nmnist")
-    assert compare(folder, graph_of(folder, dt_s), noise(load_model(folder).card, 8)) >= 3
 
 
 def test_a_membrane_at_the_threshold_spikes() -> None:
@@ -303,23 +301,7 @@ def changed(card: ModelCard, **network: object) -> ModelCard:
             "holds NaN or infinity",
         ),
         (lambda w, card: (w, changed(card, final_pool=4000)), "classify.weight is"),
-        (
-            lambda w, card: (w, changed(card, sub_blocks=(1, 2, 2, 2))),
-            "gives the layer 'block1.2.first' [64, 9, 9], but its network has the layer 'block2.1.first'",
-        ),
         (lambda w, card: (w, changed(card, stem_kernel=5)), "stem.conv.weight is"),
-        (
-            lambda w, card: (w, replace(card, states={"stem": card.states["stem"]})),
-            "gives no more layers, but its network has the layer 'block1.1.first'",
-        ),
-        (
-            lambda w, card: (w, replace(card, states=card.states | {"more": (3,)})),
-            "gives the layer 'more' [3]",
-        ),
-        (
-            lambda w, card: (w, replace(card, states=card.states | {"stem": (64, 9, 9)})),
-            "gives the layer 'stem' [64, 9, 9], but its network has the layer 'stem' [64, 17, 17]",
-        ),
     ],
 )
 def test_weights_and_a_card_that_do_not_fit_are_refused(
