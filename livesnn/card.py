@@ -200,7 +200,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Measured:
+class LessonScore:
     """How well a class was learned from its last lesson."""
 
     # Of the lesson's windows that were held out for a test, how many were recognised, and how many there were
@@ -280,7 +280,7 @@ class ModelCard:
     saturated: float | None = None
     temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0
     taught: dict[str, _Count] = field(default_factory=dict)
-    lessons: dict[str, Measured] = field(default_factory=dict)
+    lessons: dict[str, LessonScore] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     commit: str = ""
     command: str = ""

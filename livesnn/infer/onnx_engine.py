@@ -6,9 +6,7 @@ float32 [1, K] and each `<state>.next`. Its metadata holds the card under "lives
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +21,10 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, FloatArray, State, check_first_step
 from livesnn.onnx_graph import check_graph, graph_card, graph_hash
 from livesnn.paths import models_dir
-from livesnn.threads import Worker, usable_processors
+from livesnn.threads import usable_processors
 from livesnn.weights import Weights, check_size
 
 MIX = "read_out.mix"  # Name of the tensor by which a read-out's members mix their decays
-
-FIRST_STEP_S = 4.0
-"""A model's first step may take so long, far above what any network of ours needs."""
 
 # ONNX Runtime's exceptions share no base but Exception.
 _LOAD_ERRORS: tuple[type[Exception], ...] = (
@@ -57,7 +52,6 @@ class OnnxModel(CheckedModel):
         self.card = card
         self._session = session
         self._outputs = ["output", *(f"{state}.next" for state in card.states)]
-        self._limit: onnxruntime.RunOptions | None = None
 
     @classmethod
     def load(cls, path: Path, *, threads: int | None = None) -> OnnxModel:
@@ -93,34 +87,16 @@ class OnnxModel(CheckedModel):
         _check_tensors(inputs, outputs, card, path)
         model = cls(session, card)
         try:
-            with _ended_after(FIRST_STEP_S) as model._limit:
-                check_first_step(model, str(path))
+            check_first_step(model, str(path))
         except _LOAD_ERRORS as error:
             raise ModelError(f"{path} can't take a step, copy it again: {_reason(error)}") from error
-        finally:
-            model._limit = None
         return model
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         # Plain run, not IO binding: 31 µs a call against 88 µs, measured with 17 states of [64, 8, 8]. It reads
         # the arrays in place and returns its own buffers: nothing is copied either way.
-        output, *membranes = self._session.run(self._outputs, feeds(self.card, frame, state), self._limit)
+        output, *membranes = self._session.run(self._outputs, feeds(self.card, frame, state))
         return output[0], tuple(membrane[0] for membrane in membranes)
-
-
-@contextmanager
-def _ended_after(seconds: float) -> Iterator[onnxruntime.RunOptions]:
-    """Yield options that end a run of ONNX Runtime after so long, with an error, once an operator is done."""
-    options = onnxruntime.RunOptions()
-
-    def end(stop: threading.Event) -> None:
-        options.terminate = not stop.wait(seconds)
-
-    deadline = Worker("deadline", end).start()
-    try:
-        yield options
-    finally:
-        deadline.close()
 
 
 def feeds(card: ModelCard, frame: Frame, state: State) -> dict[str, npt.NDArray[np.generic]]:

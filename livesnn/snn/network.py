@@ -58,7 +58,7 @@ class _OneStep:
         return x
 
 
-class Folded:
+class FrameSequence:
     """T frames: x is [T·B, ...], time first."""
 
     def __init__(self, net: SpikingNetwork, state: State, steps: int) -> None:
@@ -178,7 +178,7 @@ class SpikingNetwork(nn.Module):
 
     def forward_rates(self, frames: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
         """Return `forward`'s results and each hidden layer's mean output float32 [layers − 1]."""
-        synapses = Folded(self, state, len(frames))
+        synapses = FrameSequence(self, state, len(frames))
         folded = channels_last(self.scale_input(frames).flatten(0, 1))
         output = self.layers(folded, synapses)
         outputs = output.float().unflatten(0, (len(frames), -1))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.network import ConvNorm, Folded, SpikingNetwork, Synapses
+from livesnn.snn.network import ConvNorm, FrameSequence, SpikingNetwork, Synapses
 
 HIDDEN_DROPOUT = 0.3  # Share of a trace read-out's hidden units that are dropped in training
 
@@ -127,7 +127,9 @@ class STSResNet(SpikingNetwork):
         ``pooled`` are the pooled spikes of streams that begin here, float [T, B, F]; the outputs are [T, B, M, K].
         """
         members = self.card.traces.members
-        synapses = Folded(self, (pooled.new_zeros(len(pooled[0]), *self.state_shapes()["readout"]),), len(pooled))
+        synapses = FrameSequence(
+            self, (pooled.new_zeros(len(pooled[0]), *self.state_shapes()["readout"]),), len(pooled)
+        )
         units = self.read_out(pooled.flatten(0, 1), synapses).unflatten(1, (members, -1))
         weight = self.classify.weight.unflatten(1, (members, -1)) * members
         outputs = torch.einsum("nmh,kmh->nmk", units, weight) + self.classify.bias

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livesnn.card import Measured, ModelCard
+from livesnn.card import LessonScore, ModelCard
 from livesnn.errors import DataError, ModelError
 from livesnn.infer.decide import THRESHOLD, probabilities
 from livesnn.infer.load import load_model, model_folder
@@ -104,7 +104,7 @@ def teach(
         detector = learn_row(examples, progress)
     else:
         detector = learn_moments(examples, embedding, lengths, progress)
-    measured = Measured(
+    measured = LessonScore(
         right=detector.named(shown.chosen(aside)),
         kept_aside=int(aside.sum()),
         taken=sum(detector.taken.values()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from livesnn.card import Measured, ModelCard
+from livesnn.card import LessonScore, ModelCard
 from livesnn.console import capitalised
 from livesnn.errors import ModelError
 from livesnn.infer.reason import OTHER
@@ -13,7 +13,7 @@ MISSED = 0.5  # Share of a gesture, performed otherwise than in the lesson, belo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(Measured):
+class Report(LessonScore):
     """What a model has learned, and how well."""
 
     folder: str  # The new model
@@ -81,7 +81,7 @@ def resemblance(gesture: str, label: str, resembling: int, windows: int) -> Rese
     return Resemblance(label, resembling, windows) if known else None
 
 
-def describe_measured(measured: Measured, window_s: float) -> list[str]:
+def describe_measured(measured: LessonScore, window_s: float) -> list[str]:
     """Return how well a class was learned, as clauses; ``window_s``: the length of a window, 0 where it varies."""
     held_out = f"{measured.kept_aside * window_s:g} s" if window_s else f"{measured.kept_aside} windows"
     words = [

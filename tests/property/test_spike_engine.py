@@ -21,7 +21,7 @@ from livesnn.infer.model import Model, density_and_mean
 from livesnn.infer.run import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
 from livesnn.infer.spikes.step import run_step
-from livesnn.infer.spikes.team import Helping
+from livesnn.infer.spikes.team import HelperPolicy
 from livesnn.paths import recordings_dir
 from livesnn.weights import load_weights, quantize, save_weights
 from tests.networks import CLOSE, agree, write_network
@@ -226,7 +226,7 @@ def test_helpers_are_not_called_after_they_were_late_too_often(folder: Path) -> 
     spike = SpikeModel.load(folder, threads=2)
     frame, team = frame_of(spike.card, np.random.default_rng(0), 0.3), spike.team
     steps, with_helpers = team.steps, team.last_with_helpers
-    team.helping = Helping(alone=2)
+    team.helping = HelperPolicy(alone=2)
     for _ in range(2):
         spike.step(frame, spike.initial_state())
         assert team.last_with_helpers == with_helpers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import subprocess
@@ -247,6 +246,15 @@ HOSTILE: dict[str, tuple[list[onnx.NodeProto], str]] = {
         ],
         TOO_MUCH,
     ),
+    "sums of sums": (
+        [
+            helper.make_node("MatMul", ["classify", "column"], ["a"]),
+            helper.make_node("Add", ["high", "a"], ["b"]),
+            helper.make_node("Add", ["b", "row"], ["y0"]),
+            *(helper.make_node("Add", [f"y{i}", "row"], [f"y{i + 1}"]) for i in range(150)),
+        ],
+        TOO_MUCH,
+    ),
     "copies of copies": ([helper.make_node("Identity", ["counts"], ["x0"]), *DOUBLED], TOO_MUCH),
     "a product": (
         [
@@ -279,7 +287,7 @@ def test_a_graph_that_asks_for_too_much_is_refused_before_onnx_runtime_sees_it(t
     step.node.extend([others[0], *nodes, *others[1:]])
     step.initializer.extend(
         numpy_helper.from_array(np.zeros(shape, np.float32), name)
-        for name, shape in {"wide": (1, 20_000), "high": (20_000, 1), "column": (3, 1)}.items()
+        for name, shape in {"wide": (1, 20_000), "high": (20_000, 1), "column": (3, 1), "row": (1, 900)}.items()
     )
     with pytest.raises(ModelError, match=says) as caught:
         OnnxModel.load(write(tmp_path / "model.onnx", step=step))
@@ -362,39 +370,6 @@ def test_numbers_of_any_length_end(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"\xff" * 10_000_000)
     with pytest.raises(ModelError, match="it isn't an ONNX model"):
-        OnnxModel.load(path)
-
-
-def laborious() -> onnx.GraphProto:
-    """Return the step with 300 products of matrices of 256×256 in its last current."""
-    step = graph()
-    names = ["seed", *(f"product{number}" for number in range(300))]
-    nodes = [
-        helper.make_node("MatMul", ["classify", "column"], ["sum"]),
-        helper.make_node("Add", ["wide", "sum"], ["seed"]),
-        *(helper.make_node("MatMul", [one, "wide"], [other]) for one, other in itertools.pairwise(names)),
-        helper.make_node("AveragePool", [names[-1]], ["mean"], kernel_shape=[256, 256]),
-        helper.make_node("Reshape", ["mean", "shape"], ["more"]),
-        helper.make_node("Add", ["drive", "more"], ["driven"]),
-    ]
-    others = [*step.node]
-    del step.node[:]
-    step.node.extend([*others[:-2], *nodes, *others[-2:]])
-    step.node[-2].input[1] = "driven"
-    weights = {
-        "wide": np.full((1, 1, 256, 256), 1e-9, np.float32),
-        "column": np.ones((3, 1), np.float32),
-        "shape": np.array([1, 1]),
-    }
-    step.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
-    return step
-
-
-def test_a_first_step_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "model.onnx", step=laborious())
-    assert OnnxModel.load(path).card == CARD
-    monkeypatch.setattr("livesnn.infer.onnx_engine.FIRST_STEP_S", 0.0)
-    with pytest.raises(ModelError, match="can't take a step"):
         OnnxModel.load(path)
 
 

@@ -52,25 +52,25 @@ LATE_EVERY, LATE_AT_ONCE = 120, 3
 FIRST_PAUSE, LONGEST_PAUSE = 150, 4800  # Steps without helpers after they were late more often than that
 
 
-class Helping(NamedTuple):
+class HelperPolicy(NamedTuple):
     """Whether helpers are called to a step. On a busy machine, where they were late too often, they pause."""
 
     alone: int = 0  # steps that are still left of a pause
     allowed: float = LATE_AT_ONCE  # how often they may be late before the next pause
     pause: int = FIRST_PAUSE  # steps of the next pause: they double, until helpers are on time for a while
 
-    def after_alone(self) -> Helping:
+    def after_alone(self) -> HelperPolicy:
         """Return what follows a step without helpers."""
         return self._replace(alone=self.alone - 1) if self.alone else self
 
-    def after_helped(self, step_s: float, waited_s: float) -> Helping:
+    def after_helped(self, step_s: float, waited_s: float) -> HelperPolicy:
         """Return what follows a step with helpers, in ``waited_s`` of which the caller waited for them."""
         if waited_s > max(LATE_S, LATE_SHARE * step_s):
             if self.allowed >= 1:
                 return self._replace(allowed=self.allowed - 1)
-            return Helping(self.pause, 0.0, min(2 * self.pause, LONGEST_PAUSE))
+            return HelperPolicy(self.pause, 0.0, min(2 * self.pause, LONGEST_PAUSE))
         allowed = min(self.allowed + 1 / LATE_EVERY, LATE_AT_ONCE)
-        return Helping(0, allowed, FIRST_PAUSE if allowed == LATE_AT_ONCE else self.pause)
+        return HelperPolicy(0, allowed, FIRST_PAUSE if allowed == LATE_AT_ONCE else self.pause)
 
 
 class _Shared(NamedTuple):
@@ -104,7 +104,7 @@ class ThreadTeam:
         # Compiled in this thread: a process that ends while a helper compiles would abort.
         self._look_for(0)
         self._look_s = min(self._look_for(LOOKS_TIMED) for _ in range(3)) / LOOKS_TIMED
-        self.helping = Helping()
+        self.helping = HelperPolicy()
         self._wake_ups = [threading.Event() for _ in range(threads - 1)]
         for thread, wake_up in enumerate(self._wake_ups, 1):
             worker = Worker(f"spikes-{thread}", partial(_help, thread, wake_up, self._shared)).start()
