@@ -15,7 +15,7 @@ from typing import Any
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.files import replace_file
-from livesnn.untrusted import STRUCTURE_BYTES
+from livesnn.untrusted import HEADER_BYTES
 from livesnn.weights import CARD_KEY, GRAPH, WEIGHTS, Weights, save_weights, weights_hash
 
 MOST_NODES = 2_000  # and as many constants; an STS-ResNet of twice the paper's depth has 300
@@ -106,7 +106,7 @@ def check_graph(octets: bytes) -> None:
     import onnx  # 0.2 s
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    if _structure_bytes(octets) > STRUCTURE_BYTES:  # each of its objects would take 100 bytes
+    if _structure_bytes(octets) > HEADER_BYTES:  # each of its objects would take 100 bytes
         raise ModelError("it has more operators, or longer names, than any network of livesnn's")
     try:
         model = onnx.load_from_string(octets)
