@@ -47,6 +47,7 @@ def differences(code: Path, *folders: Path) -> list[float]:
     return list(map(float, ran.stdout.split()))
 
 
+@pytest.mark.release  # compiles for a minute
 def test_models_of_other_widths_run_on_code_that_other_processes_have_kept(tmp_path: Path) -> None:
     spec = InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5)
     folders = []

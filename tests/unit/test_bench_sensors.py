@@ -12,6 +12,7 @@ from tests.benchmarks.accuracy import bench_sensors
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_scaled_counts_of_a_small_sensor_are_understood_no_worse() -> None:
     sensors = (Resolution(64, 64), Resolution(128, 128))
     found: dict[str, Any] = bench_sensors("gestures", 2, sensors)

@@ -25,16 +25,19 @@ def floats(*values: float) -> FloatArray:
     return np.array(values, np.float32)
 
 
-def test_the_highest_rate_wins() -> None:
-    assert winner(floats(0.1, 0.9, 0.3), floats(5, 0, 5)) == 1
-
-
-def test_a_tie_goes_to_the_higher_membrane() -> None:
-    assert winner(floats(0.5, 0.1, 0.5), floats(0.1, 9.0, 0.2)) == 2
-
-
-def test_a_tie_of_both_goes_to_the_first_class() -> None:
-    assert winner(floats(0.5, 0.5, 0.5), floats(1, 1, 1)) == 0
+@pytest.mark.parametrize(
+    ("rates", "membrane", "wins"),
+    [
+        (floats(0.1, 0.9, 0.3), floats(5, 0, 5), 1),
+        (floats(0.5, 0.1, 0.5), floats(0.1, 9.0, 0.2), 2),
+        (floats(0.5, 0.5, 0.5), floats(1, 1, 1), 0),
+    ],
+    ids=["the highest rate", "of equals the higher membrane", "of equals the first"],
+)
+def test_the_winner_is_the_highest_rate_then_membrane_then_the_first(
+    rates: FloatArray, membrane: FloatArray, wins: int
+) -> None:
+    assert winner(rates, membrane) == wins
 
 
 def test_membrane_probabilities_are_the_softmax() -> None:

@@ -40,14 +40,11 @@ def test_where_no_code_can_be_kept_none_is_looked_for() -> None:
     forget_stale(nowhere)
 
 
-def test_code_of_other_sources_is_deleted(code: Path) -> None:
-    (code.parent / MADE_OF).write_text("another hash")
-    forget_stale(Compiled(code.parent))
-    assert not code.exists()
-
-
-def test_code_of_unknown_sources_is_deleted(code: Path) -> None:
+@pytest.mark.parametrize("sources", ["another hash", None])
+def test_code_of_other_or_unknown_sources_is_deleted(code: Path, sources: str | None) -> None:
     (code.parent / MADE_OF).unlink()
+    if sources is not None:
+        (code.parent / MADE_OF).write_text(sources)
     forget_stale(Compiled(code.parent))
     assert not code.exists()
 
