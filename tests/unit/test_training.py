@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import prod
@@ -20,7 +21,7 @@ from livesnn.errors import DataError, ModelError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
 from livesnn.infer.model import State, pooled_spikes
-from livesnn.snn import build_network
+from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of
 from livesnn.train import trainer
 from livesnn.train.batches import Batch, EpochBatches, augment, mirror
@@ -30,8 +31,7 @@ from livesnn.train.datasets.clips import Clips, Parts, Stack, Streams, clip_rand
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.datasets.registry import data_set
 from livesnn.train.datasets.split import stratified_split
-from livesnn.train.evaluate import evaluate
-from livesnn.train.figures import draw_confusion
+from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.frozen import freeze, spikes_of
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
@@ -640,28 +640,64 @@ def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
         pass
 
 
-def test_a_class_may_be_called_like_a_formula_or_in_letters_that_no_font_has(tmp_path: Path) -> None:
-    classes = (r"a$\frac$b", "日本語")
-    net = build_network(Configuration(width=2).card(classes)).eval()
+@dataclass(frozen=True)
+class Written:
+    """A model folder, the network it is of, the clips it was validated on, and what was measured on them."""
+
+    folder: Path
+    net: SpikingNetwork
+    clips: Clips
+    measured: Evaluation
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Write the model folder of a small network whose classes are a formula and letters that no font has."""
+    folder, classes = tmp_path_factory.mktemp("model"), (r"a$\frac$b", "日本語")
+    net = build_network(Configuration(width=2, sub_blocks=(1, 2, 1, 1)).card(classes)).eval()
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), classes)
-    measured = write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
-    draw_confusion(measured.confusion, classes, tmp_path / "confusion.png")
-    assert (tmp_path / "confusion.png").stat().st_size > 5000
+    return Written(folder, net, clips, write_model_folder(net, folder, net.card, clips, folder / "run"))
 
 
-def test_a_measurement_is_recorded_without_a_sound_page_but_not_without_a_sound_graph(tmp_path: Path) -> None:
-    net = build_network(Configuration(width=2).card(tuple("ab"))).eval()
-    clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
-    measured = write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
-    page, graph = tmp_path / "README.md", tmp_path / "model.onnx"
+def test_a_model_folder_has_a_page_and_a_picture_whatever_its_classes_are_called(written: Written) -> None:
+    page = (written.folder / "README.md").read_text(encoding="utf-8")
+    assert page.startswith("---\nlibrary_name: livesnn\ntags: [")
+    assert "STS-ResNet, 12 layers, 2 channels, 2 classes" in page
+    assert "| validation | other clips, which training never saw |" in page
+    assert (written.folder / "confusion.png").stat().st_size > 5000
+
+
+def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_replaces_an_older_one(
+    written: Written, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(written.folder, tmp_path / "model")
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    measured = replace(written.measured, n=7, accuracy_reset=0.25, accuracy_carried=0.125)
+    for _ in range(2):
+        record_test(folder, measured)
+    test = Accuracy(0.25, 0.125, 7)
+    assert load_model(folder).card.test == load_weights(folder / "model.safetensors")[1].test == test
+    kept = (folder / "README.md").read_text(encoding="utf-8")
+    assert kept.startswith(page.rstrip())
+    assert kept.count("On the test part") == 1
+    assert "carried it is 0.1250 (n = 7)" in kept
+    write_model_folder(written.net, folder, replace(written.net.card, test=test), written.clips, folder / "run")
+    assert (folder / "README.md").read_text(encoding="utf-8") == kept  # nothing was trained since
+
+
+def test_a_measurement_is_recorded_without_a_sound_page_but_not_without_a_sound_graph(
+    written: Written, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(written.folder, tmp_path / "model")
+    page, graph = folder / "README.md", folder / "model.onnx"
     page.write_bytes(b"\xff\xfe page")
-    record_test(tmp_path, measured)
+    record_test(folder, written.measured)
     assert "On the test part" in page.read_text(encoding="utf-8")
     page.unlink()
-    record_test(tmp_path, measured)
+    record_test(folder, written.measured)
     graph.write_bytes(graph.read_bytes()[:1000])
     with pytest.raises(ModelError, match=r"model\.onnx can't be loaded, copy it again"):
-        record_test(tmp_path, measured)
+        record_test(folder, written.measured)
 
 
 def test_a_copy_of_a_log_is_none_of_the_training_s(tmp_path: Path) -> None:
@@ -669,38 +705,6 @@ def test_a_copy_of_a_log_is_none_of_the_training_s(tmp_path: Path) -> None:
         (tmp_path / "log" / name).mkdir(parents=True)
         (tmp_path / "log" / name / "metrics.csv").write_text(f"epoch,loss\n0,{loss}\n")
     assert logged(tmp_path, "loss") == {0: 1.0}
-
-
-@pytest.mark.parametrize(("sub_blocks", "layers"), [((2, 2, 2, 2), 18), ((1, 1, 1, 1), 10), ((1, 2, 1, 1), 12)])
-def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...], layers: int) -> None:
-    net = build_network(Configuration(width=2, sub_blocks=sub_blocks).card(tuple("ab"))).eval()
-    clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
-    write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
-    page = (tmp_path / "README.md").read_text()
-    assert page.startswith("---\nlibrary_name: livesnn\ntags: [")
-    assert f"STS-ResNet, {layers} layers, 2 channels, 2 classes" in page
-    assert "| validation | other clips, which training never saw |" in page
-
-
-def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_replaces_an_older_one(
-    tmp_path: Path,
-) -> None:
-    config = Configuration(width=2)
-    net = build_network(config.card(tuple("ab"))).eval()
-    clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
-    write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
-    page = (tmp_path / "README.md").read_text()
-    measured = replace(evaluate(load_model(tmp_path), clips), n=7, accuracy_reset=0.25, accuracy_carried=0.125)
-    for _ in range(2):
-        record_test(tmp_path, measured)
-    assert load_model(tmp_path).card.test == load_weights(tmp_path / "model.safetensors")[1].test
-    assert load_model(tmp_path).card.test == Accuracy(0.25, 0.125, 7)
-    kept = (tmp_path / "README.md").read_text()
-    assert kept.startswith(page.rstrip())
-    assert kept.count("On the test part") == 1
-    assert "carried it is 0.1250 (n = 7)" in kept
-    write_model_folder(net, tmp_path, replace(net.card, test=Accuracy(0.25, 0.125, 7)), clips, tmp_path / "run")
-    assert (tmp_path / "README.md").read_text() == kept  # nothing was trained since
 
 
 def test_a_training_from_a_model_has_spikes_from_the_beginning() -> None:
