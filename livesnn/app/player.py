@@ -27,7 +27,7 @@ from livesnn.session.camera_settings import CameraFiles, Mounting, camera_name
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
-from livesnn.session.session import Opened, Session, SourceLike
+from livesnn.session.session import Session, SourceAndModel, SourceLike
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
 LAST_PATIENCE_S = 4.0  # the window has closed
@@ -58,7 +58,7 @@ class Player:
     def __init__(self, model: str | Model | None, engine: Engine | None, settings: SettingsFile) -> None:
         now = settings.now
         self.session: Session | None = None  # what plays now; None before the first source and after the last
-        self.opened: Opened | None = None
+        self.opened: SourceAndModel | None = None
         self.source: SourceLike | None = None  # of the session
         self.t_us = 0  # the stream time that is on the screen; set by the display
         self.last_error: str | None = None
@@ -199,7 +199,7 @@ class Player:
         notice, self._notice = self._notice, None
         return notice
 
-    def newly_opened(self) -> Opened | None:
+    def newly_opened(self) -> SourceAndModel | None:
         """Return what is known about the source, once, when it is open; else None."""
         if self.opening is not None:
             self._follow_opening(self.opening)

@@ -19,7 +19,7 @@ from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import ShownResult
-from livesnn.session.session import Opened, Session, SourceLike
+from livesnn.session.session import Session, SourceAndModel, SourceLike
 from livesnn.session.statistics import LAST_RESULTS
 from livesnn.simulate import GESTURES_URI
 
@@ -209,7 +209,7 @@ class SessionDisplay:
         elif banner.kind == "waiting":
             banner.hide()
 
-    def _show_opened(self, source: str, opened: Opened) -> None:
+    def _show_opened(self, source: str, opened: SourceAndModel) -> None:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
         name = title_of(source)

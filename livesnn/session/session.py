@@ -40,7 +40,7 @@ PICTURE_EVERY_S = 0.012  # a little shorter than between two looks of the window
 LATE_S, YIELD_S = 0.03, 0.0001
 
 
-class Opened(NamedTuple):
+class SourceAndModel(NamedTuple):
     """An open source, and the loaded model that it is played to."""
 
     playback: Playback
@@ -67,7 +67,7 @@ class Session:
         self.results: Latest[ShownResult] = Latest()
         self.found: Playback | None = None  # the source, once it is open; the model may still be missing
         self.log = DecisionLog()  # of a live source
-        self.opened: Opened | None = None  # None until the source is open and the model is loaded
+        self.opened: SourceAndModel | None = None  # None until the source is open and the model is loaded
         self.history: PlotHistory | None = None  # the last minutes; None until then too
         self.error: str | None = None  # why it failed, in one line
         self.model_failed = False  # because of the model and not of the source
@@ -196,7 +196,7 @@ class Session:
         kept_s = CORRECTED_S if model.card.taught else 0.0
         self.control.open(playback, display, model.card.input.slice.delta_t_us, kept_s)
         self.history = PlotHistory(model.card, time.perf_counter())
-        self.opened = Opened(playback, model)  # last: from now on it can be paused and sought
+        self.opened = SourceAndModel(playback, model)  # last: from now on it can be paused and sought
         return display
 
     def _fail(self, error: BaseException) -> None:

@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.session_display import WELCOME
-from livesnn.app.widgets.event_view import DEMO, LARGEST_ZOOM, NOTCHES_TO_DOUBLE, WAYS, EventView, crop
+from livesnn.app.widgets.event_view import LARGEST_ZOOM, NOTCHES_TO_DOUBLE, EventView, crop
+from livesnn.app.widgets.ways import DEMO, WAYS
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.picture import PALETTES, Palette
