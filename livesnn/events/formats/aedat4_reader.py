@@ -5,7 +5,6 @@ Where the packets lie comes from the file's table, or from a walk through the fi
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -38,7 +37,7 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.prefetch import decoding_threads, prefetch
 from livesnn.events.formats.reader import EventStream, OtherContent, Parts, Reader
-from livesnn.events.formats.shared_readers import WIDEST
+from livesnn.events.formats.shared_readers import WIDEST, first_block, time_range_of
 from livesnn.events.packet import (
     DISORDER_US,
     EVENTS_DTYPE,
@@ -191,25 +190,18 @@ class Aedat4Reader(Reader):
         if (parts := self.parts(stream)) is not None:
             return (int(parts.t_first.min()), int(parts.t_last.max())) if parts.items.size else None
         rows = self._rows[stream]
-        resolution = self._ids[stream].resolution or WIDEST
-        first, last = (self._first_ends(order, resolution) for order in (rows, rows[::-1]))
-        return (min(first[0], last[0]), max(first[1], last[1])) if first and last else None
+        return time_range_of(len(rows), partial(self._span, rows, self._ids[stream].resolution or WIDEST))
 
-    def _first_ends(self, rows: PacketTable, resolution: Resolution) -> tuple[int, int] | None:
-        """Return the first and the last time of the first of these packets that can be read and has events."""
-        packets = (self._read(row, resolution, SourceCounters()) for row in each_row(rows))
-        return next((_ends(packet) for packet in packets if packet is not None), None)
+    def _span(self, rows: PacketTable, resolution: Resolution, number: int) -> tuple[int, int] | None:
+        """Return the first and the last time of a packet; None if it can't be read, or has no events."""
+        packet = self._read(PacketRow._make(rows[number].tolist()), resolution, SourceCounters())
+        return None if packet is None else _ends(packet)
 
     def _first_row(self, rows: PacketTable, resolution: Resolution, start_us: int) -> int:
         """Return the first packet that may hold an event at or after ``start_us``."""
         if self._has_times:
             return int(np.searchsorted(np.maximum.accumulate(rows["t_last"]), start_us))
-
-        def ends_us(row: int) -> int:  # or the nearest readable packet before it does
-            ends = self._first_ends(rows[row::-1], resolution)
-            return -TIME_LIMIT_US if ends is None else ends[1]
-
-        return bisect_left(range(len(rows)), start_us - DISORDER_US, key=ends_us)
+        return first_block(len(rows), partial(self._span, rows, resolution), start_us - DISORDER_US)
 
     def other_content(self) -> OtherContent:
         """Count frames, inertial samples and triggers; reads all of their packets."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -110,20 +111,11 @@ class BlockReader(Reader):
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         blocks, first = self._blocks[stream], 0
         if start_us is not None:
-            first = bisect_left(range(blocks.count), start_us, key=lambda number: self._latest(stream, number))
+            first = first_block(blocks.count, partial(self._span, stream), start_us)
         found = (blocks.read(number) for number in range(first, blocks.count))
         jumps = yield from sorted_packets(found, self._sizes[stream], start_us, counters)
         if start_us is None:
             self._jumps[stream] = jumps
-
-    def _latest(self, stream: str, number: int) -> int:
-        """Return the greatest time of a block, or of the last one before it that has events."""
-        span = self._first_span(stream, range(number, -1, -1))
-        return -TIME_LIMIT_US if span is None else span[1]
-
-    def _first_span(self, stream: str, numbers: Iterable[int]) -> tuple[int, int] | None:
-        """Return the least and the greatest time of the first of these blocks that has events."""
-        return next((span for number in numbers if (span := self._span(stream, number)) is not None), None)
 
     def _span(self, stream: str, number: int) -> tuple[int, int] | None:
         if (stream, number) not in self._spans:
@@ -133,16 +125,33 @@ class BlockReader(Reader):
         return self._spans[stream, number]
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the least and the greatest time of the first and the last block that have events, µs."""
-        numbers = range(self._blocks[stream].count)
-        first, last = (self._first_span(stream, order) for order in (numbers, reversed(numbers)))
-        return (min(first[0], last[0]), max(first[1], last[1])) if first and last else None
+        return time_range_of(self._blocks[stream].count, partial(self._span, stream))
 
     def other_content(self) -> OtherContent:
         return self._other
 
     def close(self) -> None:
         self._release()
+
+
+SpanOf = Callable[[int], tuple[int, int] | None]
+"""Returns the least and the greatest time of a numbered part of a file, µs; None if it has no events."""
+
+
+def time_range_of(count: int, span: SpanOf) -> tuple[int, int] | None:
+    """Return the least and the greatest time of the first and the last of so many parts that have events, µs."""
+    first, last = (next(filter(None, map(span, order)), None) for order in (range(count), reversed(range(count))))
+    return (min(first[0], last[0]), max(first[1], last[1])) if first and last else None
+
+
+def first_block(count: int, span: SpanOf, start_us: int) -> int:
+    """Return the first of so many parts, one after the other in time, that may have an event at or after a time."""
+
+    def latest_us(number: int) -> int:  # or of the last part before it that has events
+        found = next(filter(None, map(span, range(number, -1, -1))), None)
+        return -TIME_LIMIT_US if found is None else found[1]
+
+    return bisect_left(range(count), start_us, key=latest_us)
 
 
 def sorted_packets(
