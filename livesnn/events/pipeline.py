@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from livesnn.errors import SourceError
@@ -28,6 +29,7 @@ from livesnn.events.packet import (
     copied,
 )
 from livesnn.events.playback_clock import PlaybackClock, paced
+from livesnn.files import closed_on_error
 from livesnn.threads import BoundedQueue, Policy, Worker
 
 Stage = Callable[[Iterable[Packet]], Iterator[Packet]]  # A generator function from packets to packets
@@ -81,12 +83,8 @@ def open_pipeline(
 
     Raises SourceError if ``seconds`` isn't above 0. The source is closed then, if it is owned.
     """
-    try:
+    with closed_on_error(source) if owns_source else nullcontext():
         check_seconds(seconds)
-    except SourceError:
-        if owns_source:
-            source.close()
-        raise
     before_queue, arrived, filtered = SourceCounters(), EventRate(now_s), EventRate(now_s)
     packets: Iterable[Packet] = checked_packets(source)
     if clock is not None:
