@@ -76,7 +76,7 @@ def open_pipeline(
     policy: Policy | None = "drop_oldest",
     max_bytes: int = LIVE_BUFFER_BYTES,
     max_age_s: float = MAX_AGE_S,  # with "drop_oldest": see `on_time`
-    now_s: Callable[[], float] = time.perf_counter,
+    now_s: Callable[[], float] = time.perf_counter,  # the clock of `Packet.arrived_s`
     owns_source: bool = True,  # whether closing the pipeline closes the source
 ) -> Pipeline:
     """Return the packets of a source as the network gets them.
