@@ -1,4 +1,4 @@
-"""The one place where tests poll, `eventually`, and how tests of real time are given: `in_real_time`.
+"""The one place where tests poll, `eventually`; and the clock that is given to what is tested, `HeldClock`.
 
 A test waits for an event, a thread's or process's end, or a line of output where it can. What is left is what only
 looking shows: a file or a process of another program, or a thread of livesnn that tells nobody.
@@ -6,18 +6,15 @@ looking shows: a file or a process of another program, or a thread of livesnn th
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-Test = TypeVar("Test", bound=Callable[..., None])
 
 PATIENCE_S = 20.0
 EVERY_S = 0.002
-ATTEMPTS = 3
 
 
 def eventually(condition: Callable[[], T], timeout_s: float = PATIENCE_S, every_s: float = EVERY_S) -> T:
@@ -39,18 +36,3 @@ class HeldClock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-def in_real_time(test: Test) -> Test:
-    """Give a test of real time three attempts. A machine can stand still for a while; what is broken fails thrice."""
-
-    @functools.wraps(test)
-    def tried(*args: object, **fixtures: object) -> None:
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return test(*args, **fixtures)
-            except Exception as error:
-                print(f"tried again: {error!r}")  # noqa: T201
-        test(*args, **fixtures)
-
-    return tried  # type: ignore[return-value]
