@@ -63,7 +63,6 @@ _TIPS = {
     "hold": "Adjusts the sensitivity to keep this event rate. It isn't raised while four in five events are noise.",
     "region": "Only this part of the sensor sends events. Left, top, width and height, in the sensor's own pixels.",
     "limit": "The sensor itself drops what is beyond this rate",
-    "hot": "Switches off, in the sensor, pixels that fire all the time. Finding them takes a second.",
 }
 
 
@@ -90,8 +89,6 @@ class SensitivityDock(QDockWidget):
             self.hide()
         if sensor is not self._sensor:
             self._follow(sensor, opened.playback.serial)
-        if self._sensor is not None:
-            self._sensor.watched = self.isVisible()  # noise is measured for nobody else
         now_s = time.perf_counter()
         if self.panel is not None and self.isVisible() and now_s - self._shown_s >= SHOWN_S:
             self._shown_s = now_s
@@ -161,8 +158,6 @@ class SensorPanel(QWidget):
         self.limit = _box("Limit the rate", "limit")
         self.limited = _rate("Rate limit")
         self.limited.setValue(1000.0)
-        self.mask_hot = button("Switch off hot pixels", height=30, tip=_TIPS["hot"], do=self._mask)
-        self.unmask = button("Switch all on", height=30, do=lambda: self._set(masked=()))
         self.own = QCheckBox("The driver's own biases")
         self.own.setFont(style.text_font(14))
         self.biases = {bias.name: _number(bias.name, bias.least, bias.most) for bias in able.biases}
@@ -197,7 +192,6 @@ class SensorPanel(QWidget):
             fill(QHBoxLayout(), (self.limit, 1), self.limited, spacing=6),
             self.region,
             fill(QHBoxLayout(), *self.corners, spacing=6),
-            fill(QHBoxLayout(), self.mask_hot, self.unmask, spacing=6),
             self.own,
             self._own,
             fill(QHBoxLayout(), self.load, self.save, self.reset, spacing=6),
@@ -211,7 +205,6 @@ class SensorPanel(QWidget):
             ([*self.presets.values(), self.hold, self.held, self.sensitivity], able.has("sensitivity")),
             ([self.limit, self.limited], able.rate_limit),
             ([self.region, *self.corners], able.region),
-            ([self.mask_hot, self.unmask], able.masked_pixels > 0),
         ):
             for widget in widgets:
                 widget.setVisible(shown)
@@ -262,10 +255,6 @@ class SensorPanel(QWidget):
         if settings != self._sensor.settings:
             self.change(settings)
 
-    def _mask(self) -> None:
-        known = tuple(dict.fromkeys((*self._sensor.settings.masked, *self._sensor.hottest())))
-        self._set(masked=known[: self._sensor.abilities.masked_pixels])
-
     def _show_settings(self) -> None:
         settings = self._sensor.settings
         values = settings.bias_values(self._sensor.abilities)
@@ -288,8 +277,6 @@ class SensorPanel(QWidget):
             self.region.setChecked(settings.region is not None)
         for corner in self.corners:
             corner.setEnabled(settings.region is not None)
-        self.unmask.setEnabled(bool(settings.masked))
-        self.unmask.setText(f"Switch on {len(settings.masked)}" if settings.masked else "Switch all on")
         self.follow()
 
     def follow(self) -> None:

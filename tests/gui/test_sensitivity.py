@@ -144,7 +144,7 @@ def test_what_a_camera_cannot_do_is_not_offered(qtbot: QtBot, make_window: MakeW
     play(qtbot, window)
     panel = opened_panel(qtbot, window)
     assert panel.sensitivity.isVisible()
-    for part in (panel.region, panel.limit, panel.mask_hot, *panel.corners):
+    for part in (panel.region, panel.limit, *panel.corners):
         assert not part.isVisible()
 
 
@@ -157,9 +157,9 @@ def test_without_a_camera_there_is_nothing_to_set(qtbot: QtBot, make_window: Mak
     assert window.sensitivity.panel is None
 
 
-def test_a_panel_of_everything_changes_region_limit_and_mask(qtbot: QtBot) -> None:
+def test_a_panel_of_everything_changes_region_and_limit(qtbot: QtBot) -> None:
     sensor = SimulatedSensor(Light(), seconds=1.0)
-    sensor.abilities = replace(DAVIS346, region=True, masked_pixels=64, rate_limit=True)
+    sensor.abilities = replace(DAVIS346, region=True, rate_limit=True)
     control = SensorControl()
     control.attach(sensor)
     panel = SensorPanel(control, control.change)
@@ -176,8 +176,6 @@ def test_a_panel_of_everything_changes_region_limit_and_mask(qtbot: QtBot) -> No
     panel.limited.setValue(500.0)
     panel.limit.setChecked(True)
     assert (control.settings.region, control.settings.limit_events_per_s) == (None, 500_000)
-    panel.mask_hot.click()
-    assert control.settings.masked == ()  # none is known yet
 
 
 @pytest.mark.parametrize(("sensor", "rate"), [((128, 128), 20_000), ((1280, 720), 150_000)])

@@ -95,7 +95,7 @@ class FakeDevice:
         self._callbacks: list[Callable[[npt.NDArray[np.void]], object]] = []
         self.running: bool | None = None
         self.biases = FakeBiases()
-        self.roi, self.limiter, self.masks = Mock(), Mock(), [Mock(), Mock()]  # I_ROI, I_ErcModule, I_PixelMask
+        self.roi, self.limiter = Mock(), Mock()  # I_ROI, I_ErcModule
 
     def get_i_events_stream(self) -> FakeDevice:
         return self
@@ -123,9 +123,6 @@ class FakeDevice:
 
     def get_i_erc_module(self) -> Mock:
         return self.limiter
-
-    def get_i_digital_event_mask(self) -> Any:
-        return SimpleNamespace(get_pixel_masks=lambda: self.masks)
 
     def add_event_buffer_callback(self, callback: Callable[[npt.NDArray[np.void]], object]) -> int:
         self._callbacks.append(callback)
@@ -284,15 +281,13 @@ def test_a_bias_that_the_camera_refuses_is_a_warning() -> None:
     assert warnings == [f"camera Prophesee GenX320 {SERIAL} refuses these settings (bias_diff_on): choose others"]
 
 
-def test_region_hot_pixels_and_rate_limit_are_the_sensors_own_and_can_be_taken_back() -> None:
-    settings = SensorSettings(region=Region(8, 16, 64, 32), masked=((3, 5),), limit_events_per_s=5e6)
+def test_region_and_rate_limit_are_the_sensors_own_and_can_be_taken_back() -> None:
+    settings = SensorSettings(region=Region(8, 16, 64, 32), limit_events_per_s=5e6)
     on, _ = set_up(settings)
     assert on.roi.mock_calls == [call.set_window((8, 16, 64, 32)), call.enable(True)]  # which needs a window
-    assert [mask.set_mask.call_args for mask in on.masks] == [call(3, 5, True), call(0, 0, False)]
     assert on.limiter.mock_calls == [call.set_cd_event_rate(5_000_000), call.enable(True)]
     off, _ = set_up(settings, SensorSettings())
     assert off.roi.enable.call_args == off.limiter.enable.call_args == call(False)
-    assert [mask.set_mask.call_args for mask in off.masks] == [call(0, 0, False)] * 2
 
 
 @pytest.mark.parametrize("name", ["evt3/expelliarmus_evt3_sample.raw", "evt2/faery_evt2.raw"])

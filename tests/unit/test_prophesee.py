@@ -104,7 +104,6 @@ class FakeLibrary:
 
     prophesee_evk4 = neuromorphic_drivers.prophesee_evk4
     RowColumnMask = neuromorphic_drivers.RowColumnMask
-    PropheseeEvk4PixelMask = neuromorphic_drivers.PropheseeEvk4PixelMask
 
     def __init__(self, *devices: FakeDevice | Exception, listed: Iterable[Any] = ()) -> None:
         self._devices = iter(devices)
@@ -234,14 +233,6 @@ def test_a_region_masks_all_rows_and_columns_outside_counted_from_below() -> Non
     assert np.flatnonzero(rows == 0).tolist() == [*range(700, 720)]
 
 
-def test_hot_pixels_are_switched_off_in_the_sensor() -> None:
-    configured, _ = set_up(SensorSettings(masked=((3, 719), (5, 0))))
-    mask = neuromorphic_drivers.PropheseeEvk4PixelMask()
-    mask.set(0, 3, 0)
-    mask.set(1, 5, 719)
-    assert configured.pixel_mask == mask.pixel_mask()
-
-
 def test_the_rate_limit_and_the_clock_are_the_sensors_own() -> None:
     configured, _ = set_up(SensorSettings(limit_events_per_s=5e6, clock="external"))
     limiter = configured.rate_limiter
@@ -268,7 +259,7 @@ def test_what_a_camera_can_do_is_listed_without_opening_it() -> None:
     assert able["presets"] == ["dim", "normal", "bright", "fast"]
     assert able["dials"] == ["sensitivity", "speed"]
     assert {"name": "diff_on", "default": 0, "least": -150, "most": 200, "dial": "sensitivity"} in able["biases"]
-    assert (able["region"], able["masked_pixels"], able["rate_limit"]) == (True, 64, True)
+    assert (able["region"], able["rate_limit"]) == (True, True)
     assert library.opened == []
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable
-from itertools import zip_longest
 from types import ModuleType
 from typing import Any
 
@@ -60,12 +59,9 @@ class MetavisionDriver(LibraryDriver):
         self._biases, self._roi, self._limiter = (
             _facility(device, name) for name in ("ll_biases", "roi", "erc_module")
         )
-        masks = _facility(device, "digital_event_mask")
-        self._masks = [] if masks is None else masks.get_pixel_masks()
         self.abilities = Abilities(
             tuple(_biases(self._biases, rising=sensor in _RISING)),
             region=self._roi is not None,
-            masked_pixels=len(self._masks),
             rate_limit=self._limiter is not None,
         )
         self._values = {bias.name: bias.default for bias in self.abilities.biases}  # as the sensor has them
@@ -87,9 +83,6 @@ class MetavisionDriver(LibraryDriver):
             if settings.region is not None:
                 self._roi.set_window(self._library.I_ROI.Window(*settings.region))
             self._roi.enable(settings.region is not None)
-        if settings.masked != before.masked:
-            for mask, pixel in zip_longest(self._masks, settings.masked):
-                mask.set_mask(*(pixel or (0, 0)), pixel is not None)
         if settings.limit_events_per_s != before.limit_events_per_s:
             if settings.limit_events_per_s is not None:
                 self._limiter.set_cd_event_rate(round(settings.limit_events_per_s))
@@ -116,7 +109,6 @@ class MetavisionDriver(LibraryDriver):
         if self._device is not None:
             self._stream.stop()
         self._device = self._stream = self._decoder = self._biases = self._roi = self._limiter = None
-        self._masks = []
 
 
 def _facility(device: Any, name: str) -> Any:

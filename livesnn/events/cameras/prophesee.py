@@ -104,7 +104,6 @@ def _abilities(library: ModuleType, name: str, bounds: object = None) -> Abiliti
     return Abilities(
         tuple(biases),
         region="x_mask" in has,
-        masked_pixels=64 if "pixel_mask" in has else 0,
         rate_limit="rate_limiter" in has,
         clocks=tuple(_CLOCKS) if "clock" in has else ("internal",),
     )
@@ -121,11 +120,6 @@ def _configuration(
         x, y, width, height = settings.region
         mask.clear_rectangle(x, size.height - y - height, width, height)
         fields |= {"x_mask": mask.x_mask(), "y_mask": mask.y_mask()}
-    if settings.masked:
-        pixels = library.PropheseeEvk4PixelMask()
-        for index, (x, y) in enumerate(settings.masked):
-            pixels.set(index, x, size.height - 1 - y)
-        fields["pixel_mask"] = pixels.pixel_mask()
     if settings.limit_events_per_s is not None:
         limit = round(settings.limit_events_per_s * _LIMITED_US / 1e6)
         fields["rate_limiter"] = camera.RateLimiter(_LIMITED_US, min(max(limit, 1), _MOST_LIMITED))

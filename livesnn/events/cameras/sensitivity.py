@@ -1,4 +1,4 @@
-"""What an event camera's sensor can be set to, and the law that holds its event rate; no driver is imported here."""
+"""What an event camera's sensor can be set to; no driver is imported here."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 from msgspec import Meta
 
 from livesnn.errors import DataError, SourceError
-from livesnn.events.denoise import stand_out
 from livesnn.events.packet import Resolution
 from livesnn.files import replace_file, require_file
 from livesnn.json_text import decode_json
@@ -89,7 +86,6 @@ class Abilities:
 
     biases: tuple[Bias, ...] = ()
     region: bool = False  # whether the sensor can send a part of its picture only
-    masked_pixels: int = 0  # how many single pixels the sensor can switch off
     rate_limit: bool = False  # whether the sensor itself drops events beyond a rate
     # Which it can follow, where a cable connects several cameras
     clocks: tuple[Clock, ...] = ("internal",)
@@ -104,7 +100,6 @@ class Abilities:
             "dials": [dial for dial in ("sensitivity", "speed") if self.has(dial)],
             "biases": [{name: getattr(bias, name) for name in shown} for bias in self.biases],
             "region": self.region,
-            "masked_pixels": self.masked_pixels,
             "rate_limit": self.rate_limit,
             "clocks": self.clocks,
         }
@@ -136,7 +131,6 @@ class SensorSettings:
     hold_events_per_s: Rate | None = None  # the sensitivity follows this rate; None: it stays
     biases: Mapping[str, int] = field(default_factory=dict)  # the driver's own, by name; no dial moves these
     region: Region | None = None  # only this part sends events; None: all of it does
-    masked: tuple[tuple[int, int], ...] = ()  # pixels (x, y) that the sensor switches off
     limit_events_per_s: Rate | None = None  # the sensor itself drops what is beyond; None: it doesn't
     clock: Clock = "internal"
 
@@ -154,7 +148,6 @@ class SensorSettings:
         asked = {
             "a region": (self.region is not None, abilities.region),
             "a rate limit": (self.limit_events_per_s is not None, abilities.rate_limit),
-            "a mask of pixels": (bool(self.masked), abilities.masked_pixels > 0),
             "a sensitivity": (bool(self.sensitivity or self.hold_events_per_s), abilities.has("sensitivity")),
             "a speed": (bool(self.speed), abilities.has("speed")),
             f"the clock {self.clock!r}": (True, self.clock in abilities.clocks),
@@ -162,15 +155,11 @@ class SensorSettings:
         for what, (wanted, possible) in asked.items():
             if wanted and not possible:
                 raise SourceError(f"{camera} can't be given {what}: leave it out of the camera's settings")
-        if len(self.masked) > abilities.masked_pixels:
-            raise SourceError(
-                f"{camera} can switch off {abilities.masked_pixels} pixels, not {len(self.masked)}: leave some out"
-            )
         region = self.region or Region(0, 0, *sensor)
         ends = (region.x + region.width - 1, region.y + region.height - 1)
-        inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in (region[:2], ends, *self.masked))
+        inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in (region[:2], ends))
         if not inside or min(region.width, region.height) < 1:
-            raise SourceError(f"{camera} has {sensor.words} pixels: keep its region and masked pixels inside")
+            raise SourceError(f"{camera} has {sensor.words} pixels: keep its region inside")
 
     def bias_values(self, abilities: Abilities) -> dict[str, int]:
         dials: dict[Dial | None, float] = {"sensitivity": self.sensitivity, "speed": self.speed}
@@ -204,8 +193,8 @@ def load_settings(path: Path) -> SensorSettings:
     try:
         octets = path.read_bytes()
         settings = decode_json(octets, _SensorFile).settings
-        # A misspelt field would leave the camera as it is, without a word.
-        if unknown := decode_json(octets, dict[str, Any])["settings"].keys() - asdict(settings).keys():
+        # A misspelt field would leave the camera as it is, without a word. Older files have masked pixels.
+        if unknown := decode_json(octets, dict[str, Any])["settings"].keys() - asdict(settings).keys() - {"masked"}:
             raise msgspec.ValidationError(f"unknown field {min(unknown)!r}")
         return settings
     except (OSError, msgspec.DecodeError, UnicodeError) as error:
@@ -217,125 +206,6 @@ def save_settings(path: Path, settings: SensorSettings, camera: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     written = msgspec.json.encode(_SensorFile(camera, settings))
     replace_file(path, msgspec.json.format(written, indent=2) + b"\n")
-
-
-class HoldState(NamedTuple):
-    """All that `hold_rate` remembers."""
-
-    sensitivity: float = 0.0
-    searching: bool = True  # it is on its way to the wanted rate
-    blind_s: float = 0.0  # for so long what comes doesn't count: it is still from before the last change
-    counted_s: float = 0.0  # since the last look
-    events: float = 0.0  # since then
-    step: float = 0.0  # the last change of this search; 0: there was none
-    bisecting: bool = False  # the wanted rate has been passed: every step is half the last one
-    # ln(wanted / rate) and the setting at the last look or, since bisecting began, where that was smallest
-    nearest: tuple[float, float] = (math.inf, 0.0)
-    settled_per_s: float = math.nan  # where the last search ended: the wanted rate, if that could be reached
-
-
-BLIND_S, GLANCE_S, LOOK_S, SURE_S, SETTLED_S = 0.05, 0.1, 0.3, 0.8, 1.0
-"""After a change, driver and pixels need a moment. Then a search looks the longer the less wrong the rate is, because
-people move to and fro. A settled rate is watched for longer still."""
-
-CLOSE, FAR, CLEAR = 1.2, 1.5, 2.5
-"""A search ends within the first factor of the wanted rate, and begins again beyond the second: hysteresis. The
-third is clearly wrong."""
-
-LEAST_STEP, MOST_STEP = 1 / 32, 0.5
-STEEPNESS = 2.0
-"""Of the first steps: by how much ln(rate) changes for a step of 1. It is some 1 for signals and 10 for noise."""
-
-MOST_NOISE = 0.8
-"""Where more of the events are noise, a higher sensitivity would only add noise, so it isn't raised."""
-
-
-def hold_rate(
-    state: HoldState, events_per_s: float, dt_s: float, wanted_per_s: float, noise_share: float = 0.0
-) -> tuple[HoldState, float]:
-    """Return the next state and the sensitivity, −1 to +1, that brings a sensor's event rate to the wanted one.
-
-    It steps towards the wanted rate until it has passed it, and then halves each step. So a search ends after a few
-    steps, whatever the sensor's response, if more sensitive means more events. ``events_per_s`` is the mean over
-    ``dt_s``, the time since the last call; ``noise_share`` of them, 0 to 1, were noise.
-    """
-    seen_s = max(dt_s - state.blind_s, 0.0)
-    state = state._replace(
-        blind_s=max(state.blind_s - dt_s, 0.0),
-        counted_s=state.counted_s + seen_s,
-        events=state.events + events_per_s * seen_s,
-    )
-    if state.counted_s < (GLANCE_S if state.searching else SETTLED_S):
-        return state, state.sensitivity
-    rate = max(state.events / state.counted_s, 1.0)
-    error = math.log(wanted_per_s / rate)
-    if state.searching and state.counted_s < _look_s(abs(error)):
-        return state, state.sensitivity
-    state = state._replace(counted_s=0.0, events=0.0)
-    if not state.searching:
-        if min(abs(error), abs(math.log(rate / state.settled_per_s))) <= math.log(FAR):
-            return state, state.sensitivity
-        state = HoldState(state.sensitivity)
-    if abs(error) <= math.log(CLOSE):
-        return _settled(state.sensitivity, wanted_per_s)
-    if error > 0 and noise_share > MOST_NOISE:
-        return _settled(state.sensitivity, rate)
-    bisecting = state.bisecting or state.step * error < 0
-    nearest = (error, state.sensitivity)
-    if bisecting and abs(state.nearest[0]) < abs(error):
-        nearest = state.nearest
-    size = abs(state.step) / 2 if bisecting else min(max(abs(error) / STEEPNESS, 2 * LEAST_STEP), MOST_STEP)
-    if size < LEAST_STEP:  # settings are too far apart
-        return _settled(nearest[1], wanted_per_s * math.exp(-nearest[0]))
-    sensitivity = min(max(state.sensitivity + math.copysign(size, error), -1.0), 1.0)
-    step = sensitivity - state.sensitivity
-    if not step:
-        return _settled(sensitivity, rate)
-    state = HoldState(sensitivity, blind_s=BLIND_S, step=step, bisecting=bisecting, nearest=nearest)
-    return state, sensitivity
-
-
-def _look_s(error: float) -> float:
-    """Return how long a search looks at a rate that is so far off, |ln(wanted / rate)|."""
-    if error > math.log(CLEAR):
-        return GLANCE_S
-    return LOOK_S if error > math.log(CLOSE) else SURE_S
-
-
-def _settled(sensitivity: float, rate: float) -> tuple[HoldState, float]:
-    settled = HoldState(sensitivity, searching=False, blind_s=BLIND_S, settled_per_s=max(rate, 1.0))
-    return settled, sensitivity
-
-
-BLOCKS = 16  # On a side of the picture, in which events are counted to tell noise from signal.
-
-
-def noise_share(counts: npt.NDArray[np.int64]) -> float:
-    """Return which share of the events is noise, by how many each pixel had, [H, W]; NaN where there are none.
-
-    Noise is everywhere, and what moves is somewhere: the quieter half of the picture, in blocks, has noise only.
-    Its mean is below the noise's mean m by √(2/π) √m, as is the lower half of a Gaussian.
-    """
-    down, across = (max(size // BLOCKS, 1) for size in counts.shape)
-    rows, columns = counts.shape[0] // down, counts.shape[1] // across
-    whole = counts[: rows * down, : columns * across]
-    blocks = whole.reshape(rows, down, columns, across).sum((1, 3)).ravel()
-    if not blocks.sum():
-        return math.nan
-    quieter = float(np.sort(blocks)[: (blocks.size + 1) // 2].mean())
-    half = math.sqrt(2 / math.pi) / 2
-    noise = (half + math.sqrt(half**2 + quieter)) ** 2 if quieter else 0.0
-    return min(noise * blocks.size / float(blocks.sum()), 1.0)
-
-
-HOT_HZ = 20.0  # A hot pixel has so many events a second, and `stand_out`.
-
-
-def hot_pixels(counts: npt.NDArray[np.int64], seconds: float) -> list[tuple[int, int]]:
-    """Return the hot pixels (x, y), those with the most events first, by how many each pixel had, [H, W]."""
-    hot = np.argwhere(stand_out(np.pad(counts, 1), HOT_HZ * seconds))
-    worst = np.argsort(-counts[tuple(hot.T)], kind="stable")
-    return [(x, y) for y, x in hot[worst].tolist()]
 
 
 def with_preset(settings: SensorSettings, name: str) -> SensorSettings:

@@ -1,7 +1,4 @@
-"""Setting a camera's sensor up while it runs, and measuring what comes of it: `SensorControl`.
-
-What can be set, and the law that holds a rate, are in sensitivity.py.
-"""
+"""Setting a camera's sensor up while it runs, measuring what comes of it, and holding its event rate."""
 
 from __future__ import annotations
 
@@ -10,22 +7,26 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Driver
-from livesnn.events.cameras.sensitivity import (
-    AS_THE_DRIVER_SETS_IT,
-    BLIND_S,
-    Abilities,
-    HoldState,
-    SensorSettings,
-    hold_rate,
-    hot_pixels,
-    noise_share,
-)
+from livesnn.events.cameras.sensitivity import AS_THE_DRIVER_SETS_IT, Abilities, SensorSettings
 from livesnn.events.packet import DISORDER_US, Events, Resolution
 from livesnn.threads import Latest
+
+BLIND_US = 50_000  # after a change, driver and pixels need a moment
+LOOK_US, REST_US = 300_000, 1_000_000
+"""The rate is a mean over the first time. While a held rate is right, over the second: people move to and fro."""
+
+CLOSE, FAR = 1.25, 1.5
+"""A search ends within the first factor of the wanted rate, and begins again beyond the second: hysteresis."""
+
+LEAST_STEP, MOST_STEP = 1 / 32, 0.5
+MOST_NOISE = 0.8
+"""Where more of the events are noise, a higher sensitivity would only add noise, so it isn't raised."""
+
+BLOCKS = 16  # On a side of the picture, in which events are counted to tell noise from signal.
+_SAMPLE = 1000  # so many events of a packet, about, are enough for that
 
 
 class Measured(NamedTuple):
@@ -35,19 +36,43 @@ class Measured(NamedTuple):
     noise_share: float = math.nan
 
 
-MEASURED_US, COUNTED_US, LONGEST_US = 50_000, 100_000, 500_000
-"""The rate is measured over the first time. The noise is measured since the last change: over at least the second
-time, because a pixel has little noise, and at most the third."""
+def hold_rate(measured: Measured, wanted_per_s: float, sensitivity: float, step: float) -> tuple[float, float]:
+    """Return the sensitivity, −1 to +1, that comes next on the way to an event rate, and the step to it.
 
-_MEAN_S = 0.3  # of the rate that is shown
-LEARNED_S = 1.0  # Pixels are counted for this long before the hot ones are known.
+    ``step`` is the last one; 0: the search has ended. Steps halve whenever the wanted rate was passed. So a search
+    ends whatever the sensor's response, if more sensitive means more events.
+    """
+    error = math.log(wanted_per_s / max(measured.events_per_s, 1.0))
+    if abs(error) <= math.log(CLOSE if step else FAR) or (error > 0 and measured.noise_share > MOST_NOISE):
+        return sensitivity, 0.0
+    size = abs(step) * (0.5 if step * error < 0 else 1.2)
+    if not step:
+        size = abs(error) / 3  # a step of 1 changes ln(rate) by some 1 for signals, and by 10 for noise
+    size = min(max(size, LEAST_STEP), MOST_STEP)
+    changed = min(max(sensitivity + math.copysign(size, error), -1.0), 1.0)
+    return changed, changed - sensitivity
+
+
+def noise_share(events: Events, sensor: Resolution) -> float:
+    """Return which share of the events is noise; NaN where there are none.
+
+    Noise is everywhere, and what moves is somewhere: the quieter half of the picture, in blocks, has noise only.
+    Its mean is below the noise's mean m by √(2/π) √m, as is the lower half of a Gaussian.
+    """
+    if not events.size:
+        return math.nan
+    rows, columns = (events[name].astype(np.int64) * BLOCKS // size for name, size in zip("xy", sensor, strict=True))
+    blocks = np.sort(np.bincount(rows * BLOCKS + columns, minlength=BLOCKS**2))
+    quieter = float(blocks[: blocks.size // 2].mean())
+    half = math.sqrt(2 / math.pi) / 2
+    noise = (half + math.sqrt(half**2 + quieter)) ** 2 if quieter else 0.0
+    return min(noise * blocks.size / events.size, 1.0)
 
 
 class SensorControl:
     """The settings of a camera's sensor, and what is measured of its events; it outlives a loss of the camera.
 
-    Any thread may use it, but only the thread that reads the camera may call `attach` and `follow`. The noise is
-    measured while a rate is held, or while ``watched``.
+    Any thread may use it, but only the thread that reads the camera may call `attach` and `follow`.
     """
 
     def __init__(self) -> None:
@@ -57,17 +82,15 @@ class SensorControl:
         self.settings = AS_THE_DRIVER_SETS_IT  # asked for last
         self.sensitivity = 0.0  # as it is now: not the settings' while a rate is held
         self.now = self.before = Measured()  # before: at the last change of the settings
-        self.watched = False
         self.error = ""  # why the camera refused the settings
         self._wanted: Latest[SensorSettings] = Latest()
         self._applied = AS_THE_DRIVER_SETS_IT  # of the thread that reads
         self._driver: Driver | None = None
-        self._hold = HoldState()
+        self._step = 0.0  # see `hold_rate`
+        self._look_us = LOOK_US
         self._begun_us: int | None = None  # of this measurement
-        self._passed_us = 0
-        self._events = 0  # since then
-        self._pixels = _PixelCounts(self.resolution)
-        self._blind_until_us = 0
+        self._passed_us = self._count = 0
+        self._sample: list[Events] = []
 
     def change(self, settings: SensorSettings) -> None:
         """Set the sensor up this way, now or when the camera is back. Raises SourceError where it can't be."""
@@ -77,28 +100,21 @@ class SensorControl:
         self.sensitivity = settings.sensitivity
         self._wanted.put(settings)
 
-    def hottest(self) -> tuple[tuple[int, int], ...]:
-        """Return the hot pixels (x, y), as many as the sensor can switch off, those with the most events first.
-
-        They are known after a second in which the noise is measured.
-        """
-        return tuple(self._pixels.hot()[: self.abilities.masked_pixels])
-
     # For the thread that reads
 
     def attach(self, driver: Driver) -> None:
         """Go on with an open camera. If it can't have the settings, `error` will say so."""
         self.camera, self.resolution, self.abilities = driver.name, driver.resolution, driver.abilities
-        self._driver, self._begun_us, self._blind_until_us = driver, None, 0
+        self._driver = driver
         self._applied = AS_THE_DRIVER_SETS_IT
-        self._pixels = _PixelCounts(self.resolution)
+        self._begin(None)
         if self.settings != AS_THE_DRIVER_SETS_IT:
             self._wanted.put(self.settings)
 
     def follow(self, events: Events, now_us: int | None) -> None:
         """Measure what the camera has sent, and set the sensor up if the settings or the rate ask for it."""
         if (wanted := self._wanted.take()) is not None:
-            self._applied, self._hold = wanted, HoldState(wanted.sensitivity)
+            self._applied, self._step, self._look_us = wanted, 0.0, LOOK_US
             self.sensitivity = wanted.sensitivity
             self._configure(wanted)
         passed_us = int(events["t"][-1]) if events.size else now_us
@@ -106,30 +122,31 @@ class SensorControl:
             return
         if self._begun_us is None or passed_us < self._passed_us - DISORDER_US:
             self._begin(int(events["t"][0]) if events.size else passed_us)
-        self._passed_us = max(passed_us, self._passed_us)
-        self._events += events.size
-        measured = self.watched or self._applied.hold_events_per_s is not None
-        if measured and passed_us >= self._blind_until_us:
-            self._pixels.add(events)
-        if self._passed_us - (self._begun_us or 0) >= MEASURED_US:
-            assert self._begun_us is not None
-            seconds = (self._passed_us - self._begun_us) / 1e6
-            rate = self._events / seconds
-            share, sure = self._pixels.noise_share(self._passed_us)
-            kept = 0.0 if math.isnan(self.now.events_per_s) else math.exp(-seconds / _MEAN_S)
-            mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
-            self.now = Measured(mean, share if sure else self.now.noise_share)
-            self._begin(self._passed_us)
-            settings = self._applied
-            if (wanted_per_s := settings.hold_events_per_s) is not None:
-                self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, share)
-                if sensitivity != self.sensitivity:
-                    self.sensitivity = sensitivity
-                    self._configure(replace(settings, sensitivity=sensitivity))
+        assert self._begun_us is not None
+        self._passed_us = passed_us
+        if passed_us < self._begun_us:
+            return
+        self._count += events.size
+        self._sample.append(events[:: 1 + events.size // _SAMPLE].copy())
+        seconds = (passed_us - self._begun_us) / 1e6
+        if seconds >= self._look_us / 1e6:
+            self.now = Measured(self._count / seconds, noise_share(np.concatenate(self._sample), self.resolution))
+            self._begin(passed_us)
+            if self._applied.hold_events_per_s is not None:
+                self._hold(self._applied.hold_events_per_s)
 
-    def _begin(self, begun_us: int) -> None:
-        self._begun_us = self._passed_us = begun_us
-        self._events = 0
+    def _hold(self, wanted_per_s: float) -> None:
+        sensitivity, self._step = hold_rate(self.now, wanted_per_s, self.sensitivity, self._step)
+        self._look_us = LOOK_US if self._step else REST_US
+        if self._step:
+            self.sensitivity = sensitivity
+            self._configure(replace(self._applied, sensitivity=sensitivity))
+
+    def _begin(self, begun_us: int | None) -> None:
+        """Begin to measure at a time; None: with the next packet."""
+        self._begun_us = begun_us
+        self._passed_us = begun_us or 0
+        self._count, self._sample = 0, []
 
     def _configure(self, settings: SensorSettings) -> None:
         if self._driver is None:
@@ -138,52 +155,7 @@ class SensorControl:
             settings.check(self.abilities, self.resolution, self.camera)
             self._driver.configure(settings)
             self.error = ""
-            self._pixels.begin()
-            self._blind_until_us = self._passed_us + round(BLIND_S * 1e6)
-            self.now = self.now._replace(noise_share=math.nan)
         except SourceError as error:
             self.error = str(error)
-
-
-class _PixelCounts:
-    """How many events each pixel has had, while they are counted."""
-
-    def __init__(self, sensor: Resolution) -> None:
-        self._shape = sensor.height, sensor.width
-        self._all = np.zeros(sensor.height * sensor.width, np.int64)
-        self._newest = np.zeros_like(self._all)
-        self._waiting: list[npt.NDArray[np.int64]] = []  # pixels of events that aren't counted yet
-        self._since_us: int | None = None
-        self._passed_us = 0
-        self._seconds = 0.0
-
-    def add(self, events: Events) -> None:
-        self._waiting.append(events["y"].astype(np.int64) * self._shape[1] + events["x"])
-
-    def noise_share(self, now_us: int) -> tuple[float, bool]:
-        """Return the share since the last `begin`, NaN if unknown, and whether that was `LONGEST_US` ago or more."""
-        if self._waiting:
-            self._newest += np.bincount(np.concatenate(self._waiting), minlength=self._all.size)
-            self._waiting.clear()
-        if self._since_us is None:
-            self._since_us = now_us
-        self._passed_us = now_us
-        if now_us - self._since_us < COUNTED_US or not self._newest.any():
-            return math.nan, False
-        share = noise_share(self._newest.reshape(self._shape))
-        sure = now_us - self._since_us >= LONGEST_US
-        if sure:
-            self.begin()
-        return share, sure
-
-    def begin(self) -> None:
-        """Begin to measure the noise; what was counted is kept for the hot pixels."""
-        if self._since_us is not None:
-            self._all += self._newest
-            self._newest.fill(0)
-            self._seconds += (self._passed_us - self._since_us) / 1e6
-            self._since_us = self._passed_us
-
-    def hot(self) -> list[tuple[int, int]]:
-        known = self._seconds >= LEARNED_S
-        return hot_pixels(self._all.reshape(self._shape), self._seconds) if known else []
+        if self._begun_us is not None:
+            self._begin(self._passed_us + BLIND_US)
