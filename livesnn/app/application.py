@@ -18,7 +18,6 @@ from livesnn.errors import LivesnnError
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
-from livesnn.infer.decide import Decider
 from livesnn.infer.load import Engine, read_card
 from livesnn.session.camera_settings import CameraFiles
 from livesnn.session.comparison import Second
@@ -137,11 +136,10 @@ def _decide(window: MainWindow, decisions: Mapping[str, Any], model: str | None)
     player = window.player
     card = read_card(model or player.model) if any(name in decisions for name in OF_CLASSES) else None
     choices = player.choices
-    decider = choices.decider.merge(decisions)
+    decider = (choices.decider if card is None else choices.decider_of(card)).merge(decisions)
     if card is not None:
-        Decider().merge({name: decisions[name] for name in OF_CLASSES if name in decisions}).check(card)
-        decider = replace(decider, allow=(), deny=decider.denied(card))
-    player.apply(replace(choices, decider=decider))
+        decider.check(card)
+    player.apply(choices.with_decider(decider, card))
 
 
 def _open_beside(

@@ -98,17 +98,15 @@ class DecisionsDialog(Dialog):
     def accept(self) -> None:
         for box in self.findChildren(QDoubleSpinBox):
             box.interpretText()
-        shown = self.classes.rows  # rules for the classes of other models stay
         decider = replace(
             self._decider,
             threshold=self.threshold.share,
             hysteresis=None if self._hysteresis_percent is None else self.hysteresis.share,
             smoothing=self.smoothing.share,
             leak=self.leak.share,
-            thresholds={label: value for label, value in self._decider.thresholds.items() if label not in shown}
-            | self.classes.thresholds,
+            thresholds=self.classes.thresholds,
             allow=(),
-            deny=(*(label for label in self._decider.deny if label not in shown), *self.classes.denied),
+            deny=self.classes.denied,
         )
         self.chosen.emit(decider)
         super().accept()

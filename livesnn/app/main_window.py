@@ -284,14 +284,15 @@ class MainWindow(Page):
             self.set_theme(wanted.theme)
         if chosen.speed != choices.speed:
             self.transport.speed.choose(chosen.speed)
-        names = ("state_mode", "mirrored", "denoise", "view", "loop", "decider", "pre_roll_s")
+        names = ("state_mode", "mirrored", "denoise", "view", "loop", "decider", "by_model", "pre_roll_s")
         self.choose(**_changed(choices, chosen, *names))
         self.settings.change(**_changed(before, wanted, "mounted", "recent", "labels"))
         self._show_recent()
 
     def choose_decisions(self) -> None:
-        dialog = DecisionsDialog(self.player.choices.decider, self.player.card, self)
-        dialog.chosen.connect(lambda decider: self.choose(decider=decider))
+        card, choices = self.player.card, self.player.choices
+        dialog = DecisionsDialog(choices.decider if card is None else choices.decider_of(card), card, self)
+        dialog.chosen.connect(lambda decider: self.player.choose_decider(decider, card))
         self.show_dialog(dialog)
 
     def choose(self, **fields: object) -> None:

@@ -18,6 +18,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError, SourceError
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import Recorder
+from livesnn.infer.decide import Decider
 from livesnn.infer.load import Engine, read_card
 from livesnn.infer.model import Model
 from livesnn.infer.run import Result
@@ -287,6 +288,10 @@ class Player:
             cameras = others | {self._camera} if fields[name] else others
             self._settings.change(**{OF_CAMERA[name]: tuple(sorted(cameras))})
         self.apply(replace(self.choices, **fields))
+
+    def choose_decider(self, decider: Decider, card: ModelCard | None) -> None:
+        self._settings.change(choices=self._settings.now.choices.with_decider(decider, card))
+        self.apply(self.choices.with_decider(decider, card))
 
     def compare(self, second: Second | None) -> None:
         self.second = second

@@ -18,7 +18,6 @@ from livesnn.console import say
 from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
 from livesnn.files import replace_file, stamp
-from livesnn.infer.decide import Decider
 from livesnn.infer.load import Engine
 from livesnn.outputs.action import Rule
 from livesnn.paths import settings_file
@@ -142,10 +141,7 @@ def _read(path: Path) -> Settings | None:
         return None
     settings, problem = None, ""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        with suppress(LookupError, TypeError, AttributeError, *_UNREADABLE):  # none are there, or damaged ones
-            _take_over_rules(found["choices"])
-        fields, wrong = _usable(found, Settings)
+        fields, wrong = _usable(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]), Settings)
         settings = msgspec.convert(fields, Settings)
         if wrong:
             problem = f"these settings can't be used and are reset: {', '.join(wrong)}"
@@ -157,14 +153,6 @@ def _read(path: Path) -> Settings | None:
             kept = f"; the old file is kept as {_keep_aside(path).name}"
         say(f"{path}: {problem}{kept}")
     return settings
-
-
-def _take_over_rules(choices: dict[str, Any]) -> None:
-    """Give the decider the rules for classes that older files keep for each model."""
-    decider = choices.setdefault("decider", {})
-    for rules in msgspec.convert(choices.pop("by_model"), dict[str, Decider]).values():
-        decider["thresholds"] = {**decider.get("thresholds", {}), **rules.thresholds}
-        decider["deny"] = [*dict.fromkeys((*decider.get("deny", ()), *rules.deny))]
 
 
 def _keep_aside(path: Path) -> Path:

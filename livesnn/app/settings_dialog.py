@@ -177,7 +177,7 @@ class SettingsDialog(Dialog):
     def _decisions(self) -> None:
         hint = "When a class is named, and which may be: threshold, hysteresis, smoothing and leak."
         page, choose = "robots.md#stricter-or-steadier-decisions", self._asking("Choose …", "decisions")
-        self._row("Decisions", hint, page, ("choices.decider",), choose)
+        self._row("Decisions", hint, page, ("choices.decider", "choices.by_model"), choose)
         hint, page = "What happens when a gesture is decided.", "window.md#act-on-a-gesture"
         self._row("Actions", hint, page, ("actions",), self._asking("Choose …", "act"))
 

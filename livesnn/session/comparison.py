@@ -166,8 +166,9 @@ class Comparison:
         choices, second = self._choices(), self.second
         frame = replace(frame, arrived_s=time.perf_counter() - slice_s)  # as if the first hadn't stepped before
         reset, self._reset_by_hand = self._reset_by_hand, False
+        decider = second.decider(choices.decider_of(self.model.card))
         result = self._recogniser.step(
-            frame, state=second.state_mode or choices.state_mode, decider=second.decider(choices.decider), reset=reset
+            frame, state=second.state_mode or choices.state_mode, decider=decider, reset=reset
         )
         self._newest = self._tracker.add(result, self.model.card, start_us)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
+from livesnn.card import ModelCard
 from livesnn.events.picture import Display, ViewSpec
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S, Recorder
 from livesnn.events.slicer import Frame
@@ -43,8 +44,28 @@ class Choices:
     # Whether noise is filtered out for the network and the picture; recordings always keep it.
     denoise: bool = False
     mirrored: bool = False  # whether a person sees the picture mirrored; the network never does
-    # When there is a decision, with any model; rules for classes that a model hasn't are ignored.
+    # When there is a decision, with any model; it names no classes.
     decider: Decider = field(default_factory=Decider)
+    # The rules for a model's classes, by the name on its card: only ``thresholds`` and ``deny`` are used.
+    by_model: Mapping[str, Decider] = field(default_factory=dict)
+
+    def decider_of(self, card: ModelCard) -> Decider:
+        """Return what decides with this model; rules for classes that it hasn't are left out."""
+        rules = self.by_model.get(card.name)
+        if rules is None:  # asked for each frame
+            return self.decider
+        thresholds = {label: value for label, value in rules.thresholds.items() if label in card.classes}
+        return replace(self.decider, thresholds=thresholds, allow=(), deny=rules.denied(card))
+
+    def with_decider(self, decider: Decider, card: ModelCard | None) -> Choices:
+        """Return choices that decide so; its rules for classes are for the model with this card."""
+        by_model = dict(self.by_model)
+        if card is not None:
+            by_model.pop(card.name, None)
+            rules = Decider(thresholds=decider.thresholds, deny=decider.denied(card))
+            if rules != Decider():
+                by_model[card.name] = rules
+        return replace(self, decider=replace(decider, thresholds={}, allow=(), deny=()), by_model=by_model)
 
 
 STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends

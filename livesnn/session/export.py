@@ -116,7 +116,7 @@ def _write_table(
     frames = FrameStream(source, model.card.input, orientation=spec.orientation, denoise=denoise)
 
     def rows() -> Iterator[DecisionRow]:
-        for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider):
+        for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider_of(model.card)):
             if result.t >= stretch_us[1]:
                 return
             reached(result.t)

@@ -77,7 +77,7 @@ def write_film(
     else:
         frames = _frames_of_events(source, spec, choices, orientation, film)
     with _mp4(path, film.scene.size, film.pictures) as film.write:
-        for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider):
+        for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider_of(model.card)):
             film.newest = result
             reached(result.t)
     return film.pictures

@@ -155,8 +155,9 @@ class Session:
             recogniser = Recogniser(model)
             for frame in self._frames(playback, model, display, stop):
                 choices, reset = self.control.choices, self._take_reset()
+                decider = choices.decider_of(model.card)
                 result = recogniser.step(
-                    frame, state=choices.state_mode, decider=choices.decider, reset=reset, silence=self.silence
+                    frame, state=choices.state_mode, decider=decider, reset=reset, silence=self.silence
                 )
                 self._publish(result, playback, model)
                 self._save_hot_pixels(playback)

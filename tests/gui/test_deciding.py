@@ -106,29 +106,34 @@ def test_what_is_chosen_is_remembered_with_the_classes(
     dialog.classes.rows["3"][1].setValue(70.0)
     dialog.accept()
     now = SettingsFile(tmp_path / "settings.json").now
-    assert now.choices.decider == replace(STRICT, deny=NO_EVEN, thresholds={"3": 0.7})
+    assert now.choices.decider_of(CARD) == replace(STRICT, deny=NO_EVEN, thresholds={"3": 0.7})
     again = ask(make_window(settings=SettingsFile(tmp_path / "settings.json")))
     assert (again.threshold.value(), again.hysteresis.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
     assert (again.classes.denied, again.classes.thresholds) == (NO_EVEN, {"3": 0.7})
 
 
-def test_rules_for_classes_of_another_model_are_kept(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+def test_rules_for_classes_hold_only_for_the_model_that_they_were_set_for(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
-    settings.choose(decider=Decider(deny=("wave", "1"), thresholds={"clap": 0.6, "3": 0.7}))
+    settings.choose(by_model={"another": Decider(deny=("1",), thresholds={"3": 0.6})})
     dialog = ask(make_window(settings=settings))
-    mark(dialog, ("1",), marked=True)
+    assert (dialog.classes.denied, dialog.classes.thresholds) == ((), {})
+    mark(dialog, ("2",), marked=False)
     dialog.classes.rows["3"][1].setValue(80.0)
     dialog.accept()
-    decider = SettingsFile(tmp_path / "settings.json").now.choices.decider
-    assert decider == Decider(deny=("wave",), thresholds={"clap": 0.6, "3": 0.8})
+    choices = SettingsFile(tmp_path / "settings.json").now.choices
+    assert choices.decider_of(CARD) == Decider(deny=("2",), thresholds={"3": 0.8})
+    assert choices.decider_of(replace(CARD, name="another")) == Decider(deny=("1",), thresholds={"3": 0.6})
+    assert choices.decider_of(replace(CARD, name="a third")) == Decider()
 
 
-def test_rules_that_an_older_file_keeps_for_each_model_are_taken_over(tmp_path: Path) -> None:
-    rules = {"columns": {"deny": ["3"], "thresholds": {"5": 0.7}}, "other": {"deny": ["3", "wave"]}}
+def test_older_settings_keep_their_rules_and_those_for_classes_that_are_gone_are_left_out(tmp_path: Path) -> None:
+    rules = {"columns": {"deny": ["3", "gone"], "thresholds": {"5": 0.7, "gone": 0.1}}, "other": {"deny": ["1"]}}
     old = {"choices": {"loop": False, "decider": {"threshold": 0.8}, "by_model": rules}}
     (tmp_path / "settings.json").write_text(json.dumps(old))
     choices = SettingsFile(tmp_path / "settings.json").now.choices
-    assert choices.decider == Decider(threshold=0.8, deny=("3", "wave"), thresholds={"5": 0.7})
+    assert choices.decider_of(CARD) == Decider(threshold=0.8, deny=("3",), thresholds={"5": 0.7})
     assert not choices.loop
 
 
