@@ -63,17 +63,11 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
         "The program runs without a shell. LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
         f"decision. livesnn stops it after {COMMAND_LIMIT_S:g}\u00a0s.",
     ),
-    "get": (
-        "Call an address (GET)",
-        "http://lamp.local/on?gesture={decision}",
-        "{decision}, {confidence} and {t} in the address are filled in.",
-    ),
     "post": (
-        "Call an address (POST)",
+        "Call an address",
         "http://lamp.local/gesture",
         "The decision is sent as the JSON that livesnn run --json prints.",
     ),
-    "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "record": ("Start recording", "", "A new file is written to the folder of the last recording."),
     "stop_recording": ("Stop recording", "", ""),
 }

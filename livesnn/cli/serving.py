@@ -84,7 +84,7 @@ def serve(
         camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
         Ctrl-C; or a recording of events, at its own speed.
     web
-        Serve the page at this address, with /decisions, /status and /metrics for programs. Without HOST, only this
+        Serve the page at this address, with /decisions and /status for programs. Without HOST, only this
         computer can connect. The host 0.0.0.0 or * lets other computers connect.
     tcp
         Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints.

@@ -40,8 +40,8 @@ class ManyFlags:
     """Many recordings."""
 
     out: Annotated[Path | None, Flag("FILE")] = None
-    """Write a row for each recording to this file: FILE.jsonl, FILE.csv or FILE.parquet. Recordings that have a row
-    there are skipped, so an interrupted run goes on. Parquet needs livesnn[parquet]."""
+    """Write a row for each recording to this file: FILE.jsonl or FILE.csv. Recordings that have a row
+    there are skipped, so an interrupted run goes on."""
 
     jobs: int | None = None
     """Decide on this many recordings at once. Default: one for each processor."""

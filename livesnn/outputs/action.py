@@ -5,23 +5,16 @@ The rules of the window are edited in app/acting.py; `livesnn run --on-decision`
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import shlex
 import shutil
-import string
-import sys
-import tempfile
 import threading
 import time
-import wave
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-import numpy as np
+from typing import Literal, NamedTuple
 
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, error_message
@@ -31,9 +24,6 @@ from livesnn.infer.reason import OTHER
 from livesnn.infer.run import Result
 from livesnn.subprocesses import run_apart
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
-
-if TYPE_CHECKING:
-    from yarl import URL
 
 ANY = ""  # In place of a class: any gesture, which `OTHER` isn't.
 
@@ -47,31 +37,25 @@ MOST_AGE_S = 2.0  # A firing that waited longer is about the past: it is dropped
 
 LAST_PATIENCE_S = 2.0  # for what is being done at the end
 
-ActionKind = Literal["command", "get", "post", "sound", "record", "stop_recording"]
+ActionKind = Literal["command", "post", "record", "stop_recording"]
 RECORDING: tuple[ActionKind, ...] = ("record", "stop_recording")
 """Kinds that only somebody who can record does."""
-
-_ADDRESSES = ("get", "post")
-_SCHEMES = ("http://", "https://")
-_PLAYERS = ("pw-play", "paplay", "aplay", "afplay")  # PipeWire's, PulseAudio's, ALSA's, macOS's
 
 
 @dataclass(frozen=True)
 class Action:
     """What is done. Raises LivesnnError if the program or the address is missing, or the address isn't one of HTTP.
 
-    A command is a program, never a shell. Of a "get" or "post", {decision}, {confidence} and {t} in the address are
-    replaced. A "sound" is a WAV file, or nothing for a chime. "record" and "stop_recording" are for who can record;
-    `perform` can't.
+    A command is a program, never a shell. "record" and "stop_recording" are for who can record; `perform` can't.
     """
 
     kind: ActionKind
-    arguments: tuple[str, ...] = ()  # the program and its own; the address; the file
+    arguments: tuple[str, ...] = ()  # the program and its own; the address
 
     def __post_init__(self) -> None:
         if self.kind == "command" and not any(self.arguments[:1]):
             raise LivesnnError("there is no command: give a program and its arguments")
-        if self.kind in _ADDRESSES and not self.address.lower().startswith(_SCHEMES):
+        if self.kind == "post" and not self.address.lower().startswith(("http://", "https://")):
             wrong = f"{self.address!r} isn't an address to call" if self.address else "there is no address"
             raise LivesnnError(f"{wrong}: give one with http:// or https://")
 
@@ -84,10 +68,8 @@ class Action:
         match self.kind:
             case "command":
                 return f"run {Path(self.arguments[0]).name}"
-            case "get" | "post":
+            case "post":
                 return f"call {self.address}"
-            case "sound":
-                return f"play {Path(self.address).name or 'a chime'}"
             case "record":
                 return "start recording"
             case "stop_recording":
@@ -161,7 +143,7 @@ class Firing(NamedTuple):
 
 
 def perform(firing: Firing, stop: threading.Event) -> None:
-    """Do what a rule says and wait for its end; ``stop`` ends a command or a sound at once.
+    """Do what a rule says and wait for its end; ``stop`` ends a command at once.
 
     Raises LivesnnError when it fails, takes too long, or is for somebody who can record.
     """
@@ -169,35 +151,28 @@ def perform(firing: Firing, stop: threading.Event) -> None:
     match action.kind:
         case "command":
             facts = {f"LIVESNN_{name.upper()}": str(value) for name, value in firing.facts.items()}
-            _run(action.arguments, stop, {**os.environ, **facts})
-        case "get" | "post":
-            _call(action, firing)
-        case "sound":
-            _play(action.address, stop)
+            if shutil.which(action.arguments[0]) is None:
+                raise LivesnnError("there is no such program: give its name or its full path")
+            run_apart([*action.arguments], stop, limit_s=COMMAND_LIMIT_S, variables={**os.environ, **facts})
+        case "post":
+            _post(action.address, json_line(firing.facts))
         case _:
             raise LivesnnError("recording only works in the window")
 
 
-def _run(command: Sequence[str], stop: threading.Event, variables: Mapping[str, str]) -> None:
-    if shutil.which(command[0]) is None:
-        raise LivesnnError("there is no such program: give its name or its full path")
-    run_apart([*command], stop, limit_s=COMMAND_LIMIT_S, variables=variables)
-
-
-def _call(action: Action, firing: Firing) -> None:
+def _post(address: str, body: bytes) -> None:
     import asyncio
-    from urllib.parse import quote
 
-    from aiohttp import ClientConnectorError, ClientError, ClientResponseError  # a third of a second
-    from yarl import URL
+    from aiohttp import ClientConnectorError, ClientError, ClientResponseError, ClientSession, ClientTimeout
 
-    address = action.address
-    for name, value in firing.facts.items():
-        address = address.replace(f"{{{name}}}", quote(str(value), safe=""))
-    address = quote(address, safe=string.punctuation)  # blanks, line breaks and letters such as ä
-    body = json_line(firing.facts) if action.kind == "post" else None
+    async def post() -> None:
+        headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
+        limit = ClientTimeout(ADDRESS_LIMIT_S)
+        async with ClientSession(headers=headers, timeout=limit, trust_env=True, raise_for_status=True) as session:
+            await session.post(address, data=body)
+
     try:
-        asyncio.run(_ask(action.kind.upper(), URL(address, encoded=True), body))
+        asyncio.run(post())
     except (OSError, ClientError, ValueError) as error:  # a time-out is an OSError
         why = str(error) or "timed out"
         if isinstance(error, ClientResponseError):
@@ -206,43 +181,6 @@ def _call(action: Action, firing: Firing) -> None:
             number = error.errno or 0  # below 0: of a name server
             why = os.strerror(number) if number > 0 else error.os_error.strerror or why
         raise LivesnnError(f"{why}: check the address, and what answers there") from error
-
-
-async def _ask(method: str, address: URL, body: bytes | None) -> None:
-    from aiohttp import ClientSession, ClientTimeout
-
-    headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
-    limit = ClientTimeout(ADDRESS_LIMIT_S)
-    async with ClientSession(headers=headers, timeout=limit, trust_env=True, raise_for_status=True) as session:
-        await session.request(method, address, data=body)
-
-
-def _play(file: str, stop: threading.Event) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = file or _write_chime(Path(folder) / "chime.wav")
-        if not Path(path).is_file():
-            raise LivesnnError("there is no such file: choose a WAV file")
-        if sys.platform == "win32":
-            winsound = importlib.import_module("winsound")
-            winsound.PlaySound(path, winsound.SND_FILENAME)
-            return
-        if (player := next(filter(None, map(shutil.which, _PLAYERS)), None)) is None:
-            raise LivesnnError(f"there is no player: install {', '.join(_PLAYERS[:2])} or {_PLAYERS[2]}")
-        _run([player, path], stop, os.environ)
-
-
-def _write_chime(path: Path) -> str:
-    """Write two tones of 0.4 s that fade, 880 and 1320 Hz, and return the file."""
-    rate = 44_100
-    seconds = np.arange(round(0.4 * rate)) / rate
-    tones = sum(np.sin(2 * np.pi * hertz * seconds) for hertz in (880, 1320)) / 2
-    samples = (0.5 * 32767 * tones * np.exp(-8 * seconds)).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.tobytes())
-    return str(path)
 
 
 def split_command(line: str) -> tuple[str, ...]:

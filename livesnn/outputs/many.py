@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from functools import cache, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from livesnn.console import json_line
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.labels import SUFFIX
 from livesnn.events.packet import Closing
-from livesnn.files import closed_on_error, replace_file, stamp
+from livesnn.files import closed_on_error
 from livesnn.infer.load import DEFAULT_MODEL, Engine, load_model, model_folder, read_card
 from livesnn.infer.model import Model
 from livesnn.infer.spike_engine import SpikeNetwork, runs
@@ -32,8 +32,6 @@ from livesnn.progress import Notify
 from livesnn.subprocesses import process_pool
 from livesnn.threads import WAKE_S, usable_processors
 from livesnn.weights import WEIGHTS
-
-SAVE_S = 2.0  # Least time between two savings of a Parquet file, which is written anew each time.
 
 _CONNECT_S, _LOOK_S = 10, 0.05
 
@@ -172,49 +170,7 @@ def _why_not(error: BaseException) -> str:
 
 
 class Table(Closing):
-    """A file of rows that can be read at any time, even after its writer was killed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.done: dict[str, str] = {}  # the files that have a row, each with its `RunOptions` as JSON
-
-    def add(self, line: bytes) -> None:
-        """Add a row, a line of JSON. Raises LivesnnError where it can't be written."""
-        raise NotImplementedError
-
-
-def open_table(path: Path) -> Table:
-    """Open a table to add to it. Raises LivesnnError where that can't be, or the file isn't one."""
-    kinds: dict[str, type[Table]] = {".jsonl": JsonTable, ".csv": CsvTable, ".parquet": ParquetTable}
-    if path.suffix.lower() not in kinds:
-        raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl, .csv or .parquet")
-    if path.name.lower().endswith(SUFFIX):
-        raise LivesnnError(f"--out {path}: this is the name of a table of labels: choose another name")
-    if path.exists() and not path.is_file():
-        raise LivesnnError(f"--out {path}: this is a folder, a pipe or a device: give another file")
-    try:
-        return kinds[path.suffix.lower()](path)
-    except (OSError, ValueError, LookupError, csv.Error) as error:  # msgspec's and pyarrow's are ValueErrors
-        reason = getattr(error, "strerror", None)  # an OSError of pyarrow, which found damage, has none
-        wrong = " isn't a table of livesnn run, or is damaged" if reason is None else f": {reason}"
-        raise LivesnnError(f"--out {path}{wrong}: give another file") from error
-
-
-_CELLS = str | int | float | None
-_COLUMNS: dict[str, Any] = {"file": str, "model": str, "options": dict, **get_type_hints(Summary), "lines": list}
-
-
-def _cells(line: bytes) -> dict[str, _CELLS]:
-    """Return a row as plain cells; lists and objects are JSON in theirs."""
-    row = msgspec.json.decode(line)
-    return {
-        name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
-        for name, value in row.items()
-    }
-
-
-class _Text(Table):
-    """A text file that a row is added to in one step.
+    """A text file of rows, each added in one step, that can be read at any time, even after its writer was killed.
 
     Half a row, as of a computer without power, is cut off when the file is opened; of another file, nothing is.
     """
@@ -225,7 +181,8 @@ class _Text(Table):
     """What is before the first row."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        self.path = path
+        self.done: dict[str, str] = {}  # the files that have a row, each with its `RunOptions` as JSON
         self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 (see close)
         self._size = 0  # of whole rows
         with closed_on_error(self):
@@ -248,6 +205,10 @@ class _Text(Table):
         """Fill `done`; raises ValueError, LookupError or csv.Error where the lines aren't a table."""
         raise NotImplementedError
 
+    def add(self, line: bytes) -> None:
+        """Add a row, a line of JSON. Raises LivesnnError where it can't be written."""
+        raise NotImplementedError
+
     def _write(self, text: bytes) -> None:
         if self._file.seek(0, os.SEEK_END) != self._size:
             raise LivesnnError(f"{self.path}: another program writes to it: give each an --out of its own")
@@ -257,11 +218,32 @@ class _Text(Table):
                 self._file.truncate(self._size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            advice = "free some space" if full else "check the disk and the permissions"
+            raise LivesnnError(
+                f"{self.path} can't be written ({error.strerror}): {advice} and run this again, what is there is kept"
+            ) from error
         self._size += written
 
     def close(self) -> None:
         self._file.close()
+
+
+def open_table(path: Path) -> Table:
+    """Open a table to add to it. Raises LivesnnError where that can't be, or the file isn't one."""
+    kinds: dict[str, type[Table]] = {".jsonl": JsonTable, ".csv": CsvTable}
+    if path.suffix.lower() not in kinds:
+        raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl or .csv")
+    if path.name.lower().endswith(SUFFIX):
+        raise LivesnnError(f"--out {path}: this is the name of a table of labels: choose another name")
+    if path.exists() and not path.is_file():
+        raise LivesnnError(f"--out {path}: this is a folder, a pipe or a device: give another file")
+    try:
+        return kinds[path.suffix.lower()](path)
+    except (OSError, ValueError, LookupError, csv.Error) as error:  # msgspec's are ValueErrors
+        reason = getattr(error, "strerror", None)
+        wrong = " isn't a table of livesnn run, or is damaged" if reason is None else f": {reason}"
+        raise LivesnnError(f"--out {path}{wrong}: give another file") from error
 
 
 class _FirstFields(msgspec.Struct):
@@ -269,7 +251,7 @@ class _FirstFields(msgspec.Struct):
     options: msgspec.Raw
 
 
-class JsonTable(_Text):
+class JsonTable(Table):
     """A line of JSON for each recording."""
 
     beginning = b'{"file":'
@@ -283,19 +265,19 @@ class JsonTable(_Text):
         self._write(line)
 
 
-_CSV_COLUMNS = tuple(name for name in _COLUMNS if name != "lines")
+_CSV_COLUMNS = ("file", "model", "options", *get_type_hints(Summary))
 
 
-def _csv_row(cells: dict[str, Any]) -> bytes:
+def _csv_row(cells: Iterable[object]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow([cells[name] for name in _CSV_COLUMNS])
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode()
 
 
-class CsvTable(_Text):
-    """A row for each recording, without `lines`."""
+class CsvTable(Table):
+    """A row for each recording, without `lines`; lists and objects are JSON in their cells."""
 
-    beginning = header = _csv_row({name: name for name in _CSV_COLUMNS})
+    beginning = header = _csv_row(_CSV_COLUMNS)
 
     def _read(self, lines: Iterator[bytes]) -> None:
         for row in csv.DictReader(line.decode() for line in lines):
@@ -304,66 +286,7 @@ class CsvTable(_Text):
             self.done[row["file"]] = row["options"]
 
     def add(self, line: bytes) -> None:
-        self._write(_csv_row(_cells(line)))
-
-
-class ParquetTable(Table):
-    """A Parquet file, written anew every few seconds, because rows can't be added to one."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ModuleNotFoundError as error:
-            raise LivesnnError(f"{path.name} needs pyarrow: pip install 'livesnn[parquet]'") from error
-        super().__init__(Path(os.path.realpath(path)))  # a link stays one
-        self._arrow = pyarrow
-        numbers = {int: pyarrow.int64(), int | None: pyarrow.int64(), float: pyarrow.float64()}
-        self._schema = pyarrow.schema(
-            [(name, numbers.get(kind, pyarrow.string())) for name, kind in _COLUMNS.items()]
-        )
-        self._table = self._schema.empty_table()
-        if path.exists():
-            self._table = pyarrow.parquet.read_table(path)
-            if not self._table.schema.equals(self._schema):
-                raise ValueError
-        names, options = (self._table.column(name).to_pylist() for name in ("file", "options"))
-        self.done = dict(zip(names, options, strict=True))
-        self._new: list[dict[str, _CELLS]] = []
-        self._written = stamp(self.path)
-        self._next_s = 0.0
-        self._save()  # now, so that work isn't done in vain
-
-    def add(self, line: bytes) -> None:
-        self._new.append(_cells(line))
-        if time.monotonic() >= self._next_s:
-            self._save()
-
-    def _save(self) -> None:
-        begun_s = time.monotonic()
-        new = self._arrow.Table.from_pylist(self._new, self._schema)
-        self._table = self._arrow.concat_tables([self._table, new])
-        self._new.clear()
-        octets = io.BytesIO()
-        self._arrow.parquet.write_table(self._table, octets)
-        try:
-            if stamp(self.path) != self._written:
-                raise LivesnnError(f"{self.path}: another program writes to it: give each an --out of its own")
-            replace_file(self.path, octets.getvalue())
-            self._written = stamp(self.path)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        took_s = time.monotonic() - begun_s
-        self._next_s = time.monotonic() + max(SAVE_S, 20 * took_s)
-
-    def close(self) -> None:
-        if self._new:
-            self._save()
-
-
-def _unwritable(path: Path, error: OSError) -> LivesnnError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    advice = "free some space" if full else "check the disk and the permissions"
-    return LivesnnError(
-        f"{path} can't be written ({error.strerror}): {advice} and run this again, what is there is kept"
-    )
+        row = msgspec.json.decode(line)
+        cells = [row[name] for name in _CSV_COLUMNS]
+        as_json = [msgspec.json.encode(each).decode() if isinstance(each, list | dict) else each for each in cells]
+        self._write(_csv_row(as_json))

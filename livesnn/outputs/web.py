@@ -1,4 +1,4 @@
-"""The web page, and JSON for programs: `GET /decisions` (server-sent events), `/status` and `/metrics` (Prometheus).
+"""The web page, and JSON for programs: `GET /decisions` (server-sent events) and `/status`.
 
 The page itself is in page/: plain HTML, CSS and JavaScript. Decisions and pictures reach it by a WebSocket.
 """
@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -268,7 +268,6 @@ class WebOutput:
         app.router.add_get("/live", self._attend_page, allow_head=False)
         app.router.add_get("/decisions", self._get_decisions, allow_head=False)
         app.router.add_get("/status", self._get_status)
-        app.router.add_get("/metrics", self._get_metrics)
         runner = web.AppRunner(
             app, access_log=None, logger=_log(self._say), keepalive_timeout=KEPT_ALIVE_S, shutdown_timeout=0.1
         )
@@ -438,11 +437,6 @@ class WebOutput:
     async def _get_status(self, request: web.Request) -> web.Response:
         return web.Response(body=json_line(self._status()), content_type="application/json")
 
-    async def _get_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(
-            text=metrics(self._status()), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
-
     def _status(self) -> dict[str, object]:
         decisions = self._decisions
         return {
@@ -463,40 +457,6 @@ def newest_row(messages: list[Message]) -> list[Message]:
     """Return the messages without rows that a newer one follows."""
     newest = next((message for message in reversed(messages) if message.row is not None), None)
     return [message for message in messages if message.row is None or message is newest]
-
-
-def metrics(status: Mapping[str, Any]) -> str:
-    """Return the status as Prometheus reads it."""
-    lines = []
-
-    def add(name: str, kind: str, about: str, values: Mapping[str, object]) -> None:
-        lines.extend([f"# HELP livesnn_{name} {about}", f"# TYPE livesnn_{name} {kind}"])
-        lines.extend(f"livesnn_{name}{labels} {value}" for labels, value in values.items())
-
-    about = _labels(source=status["source"], model=status["model"])
-    add("info", "gauge", "What is served.", {about: 1})
-    add("uptime_seconds", "gauge", "Since it began.", {"": status["seconds"]})
-    add("events_total", "counter", "Events that came.", {"": status["events"]})
-    add("events_dropped_total", "counter", "Events lost before the network.", {"": status["dropped"]})
-    rows = {_labels(decision=label): count for label, count in status["decisions"].items()}
-    add("frames_total", "counter", "Frames by decision; empty: none.", rows)
-    if latency_ms := status["latency_ms"]:
-        quantiles = {_labels(quantile=f"0.{name[1:]}"): ms / 1e3 for name, ms in latency_ms.items()}
-        add("latency_seconds", "gauge", "From the last events to the decision, last 1000 frames.", quantiles)
-    for name, kind, words in (
-        ("receivers", "gauge", "Programs and pages that are connected."),
-        ("sent", "counter", "Messages that they took."),
-        ("missed", "counter", "Messages that they missed, because they are slow."),
-    ):
-        values = {_labels(output=output): counts[name] for output, counts in status["outputs"].items()}
-        add(name if kind == "gauge" else f"{name}_total", kind, words, values)
-    return "\n".join(lines) + "\n"
-
-
-def _labels(**labels: str) -> str:
-    """Return labels as Prometheus reads them, whatever is in their values."""
-    escapes = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-    return "{" + ",".join(f'{name}="{value.translate(escapes)}"' for name, value in labels.items()) + "}"
 
 
 async def _add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -96,7 +96,7 @@ def long_runs(folder: Path, seconds: float, every_s: float, *, disturbed: bool) 
                 if process.poll() is None:
                     rows.writerow(sample(name, psutil.Process(process.pid), time.monotonic() - begun_s))
         ended_early = [name for name, process in running.items() if process.poll() is not None]
-        said: dict[str, object] = {"metrics": page(web, "/metrics")}
+        said: dict[str, object] = {"status": page(web, "/status")}
         for name, process in running.items():
             said[name] = ended(process, folder / name)
         lines = [one.lines for one in readers]

@@ -176,8 +176,8 @@ def test_a_rule_that_is_impossible_says_why_and_cannot_be_saved(qtbot: QtBot) ->
     for draft, why in (
         (Draft("command", ""), "no command"),
         (Draft("command", "say 'hello"), "quotation"),
-        (Draft("get", "lamp"), "'lamp' isn't an address"),
-        (Draft("get", ""), "There is no address"),
+        (Draft("post", "lamp"), "'lamp' isn't an address"),
+        (Draft("post", ""), "There is no address"),
     ):
         fill_in(dialog, draft)
         assert why in dialog.problem.text()

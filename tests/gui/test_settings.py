@@ -18,6 +18,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile, user_settings, with_recent
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
+from livesnn.outputs.action import Action, Rule
 from livesnn.session.control import Choices
 
 MakeWindow = Callable[..., MainWindow]
@@ -77,6 +78,13 @@ def test_the_fields_beside_a_wrong_one_keep_their_values(tmp_path: Path) -> None
     file.write_text(json.dumps({"choices": {"loop": False, "speed": "fast", "decider": decider}}))
     expected = Choices(loop=False, decider=Decider(threshold=0.9, hysteresis=0.8, leak=0.1))
     assert SettingsFile(file).now.choices == expected
+
+
+def test_rules_with_actions_of_an_older_livesnn_are_left_out_and_the_others_stay(tmp_path: Path) -> None:
+    file, kept = tmp_path / "settings.json", Rule(Action("post", ("http://lamp/on",)))
+    rules = [{"action": {"kind": kind, "arguments": ["http://lamp/on"]}} for kind in ("get", "post", "sound")]
+    file.write_text(json.dumps({"actions": rules}))
+    assert SettingsFile(file).now.actions == (kept,)
 
 
 def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.decided import result
 
 RULES = st.builds(
     Rule,
-    action=st.just(Action("sound")),
+    action=st.just(Action("record")),
     label=st.sampled_from(["", "wave"]),
     held_ms=st.integers(0, 500),
     every_s=st.floats(0, 3),

@@ -7,13 +7,11 @@ import socket
 import sys
 import threading
 import time
-import wave
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from livesnn.__main__ import main
@@ -115,9 +113,8 @@ def test_a_rule_that_is_switched_off_does_nothing() -> None:
     [
         ("command", ()),
         ("command", ("",)),
-        ("get", ()),
-        ("get", ("file:///etc/passwd",)),
-        ("post", ("ftp://a",)),
+        ("post", ()),
+        ("post", ("file:///etc/passwd",)),
     ],
 )
 def test_an_action_that_cannot_be_done_is_refused(kind: action.ActionKind, arguments: tuple[str, ...]) -> None:
@@ -156,8 +153,7 @@ def test_a_command_gets_its_arguments_as_they_are_and_the_decision_in_its_enviro
     [
         (Action("command", ("no-such-program",)), "no such program"),
         (python("import sys; sys.exit('out of paper')"), "out of paper"),
-        (Action("get", ("http://127.0.0.1:1/",)), "^Connection refused: check the address"),
-        (Action("sound", ("/nowhere.wav",)), "no such file"),
+        (Action("post", ("http://127.0.0.1:1/",)), "^Connection refused: check the address"),
         (Action("record"), "in the window"),
         (Action("command", (sys.executable, "\0")), "embedded null byte"),
         (python("import sys; sys.exit('y' * 100_000)"), "y" * 500 + "…"),
@@ -176,17 +172,15 @@ def test_a_command_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def web_server(status: int = 200) -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
-    """Yield the address of a server and what it is asked: method, path and body."""
-    asked: list[tuple[str, str, bytes]] = []
+def web_server(status: int = 200) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Yield the address of a server and what is posted: path and body."""
+    asked: list[tuple[str, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append((self.command, self.path, self.rfile.read(int(self.headers["Content-Length"] or 0))))
+        def do_POST(self) -> None:
+            asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"] or 0))))
             self.send_response(status)
             self.end_headers()
-
-        do_POST = do_GET  # noqa: N815 (http.server's name)
 
         def log_message(self, *words: object) -> None:
             pass
@@ -204,28 +198,18 @@ def web_server(status: int = 200) -> Iterator[tuple[str, list[tuple[str, str, by
 
 def test_an_address_is_called_with_the_decision() -> None:
     with web_server() as (address, asked):
-        perform(firing(Action("get", (f"{address}/lamp?show={{decision}}&at={{t}}",)), "left & right"), NEVER)
-        perform(firing(Action("post", (f"{address}/lamp",))), NEVER)
-        perform(firing(Action("get", (f"{address}/ä ö\r\nX-Other: 1?g={{decision}}",)), "hand wave"), NEVER)
-    assert asked[0] == ("GET", "/lamp?show=left%20%26%20right&at=1500000", b"")
-    assert asked[1][:2] == ("POST", "/lamp")
-    assert asked[2][1] == "/%C3%A4%20%C3%B6%0D%0AX-Other:%201?g=hand%20wave"
-    assert json.loads(asked[1][2]) == {"decision": "wave", "confidence": 0.875, "t": 1_500_000}
+        perform(firing(Action("post", (f"{address}/ä lamp",))), NEVER)
+    ((path, body),) = asked
+    assert path == "/%C3%A4%20lamp"
+    assert json.loads(body) == {"decision": "wave", "confidence": 0.875, "t": 1_500_000}
 
 
 def test_an_address_that_refuses_says_so() -> None:
     with web_server(status=503) as (address, _), pytest.raises(LivesnnError, match="503"):
-        perform(firing(Action("get", (address,))), NEVER)
+        perform(firing(Action("post", (address,))), NEVER)
 
 
-@pytest.mark.parametrize(
-    "begun",
-    [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"],
-    ids=["headers", "redirection"],
-)
-def test_an_address_that_answers_drop_by_drop_is_given_up_in_time(
-    monkeypatch: pytest.MonkeyPatch, begun: bytes
-) -> None:
+def test_an_address_that_answers_drop_by_drop_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(action, "ADDRESS_LIMIT_S", 0.5)
     given_up = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -233,7 +217,7 @@ def test_an_address_that_answers_drop_by_drop_is_given_up_in_time(
         def drip() -> None:
             connection, _ = server.accept()
             with connection, suppress(OSError):
-                connection.sendall(begun)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
                 while not given_up.wait(0.05):
                     connection.sendall(b"1")
 
@@ -241,41 +225,11 @@ def test_an_address_that_answers_drop_by_drop_is_given_up_in_time(
         thread.start()
         began_s = time.monotonic()
         with pytest.raises(LivesnnError, match=r"^timed out: check the address"):
-            perform(firing(Action("get", (f"http://127.0.0.1:{server.getsockname()[1]}",))), NEVER)
+            perform(firing(Action("post", (f"http://127.0.0.1:{server.getsockname()[1]}",))), NEVER)
         took_s = time.monotonic() - began_s
         given_up.set()
         thread.join()
     assert 0.4 < took_s < 10
-
-
-def test_a_redirection_is_followed() -> None:
-    class Moved(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(302)
-            self.send_header("Location", f"{address}/new")
-            self.end_headers()
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    with web_server() as (address, asked), HTTPServer(("127.0.0.1", 0), Moved) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        perform(firing(Action("get", (f"http://127.0.0.1:{server.server_port}/old",))), NEVER)
-        thread.join()
-    assert [path for _, path, _ in asked] == ["/new"]
-
-
-def test_without_a_file_a_chime_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    player, heard = tmp_path / "paplay", tmp_path / "heard.wav"
-    player.write_text(f"#!/bin/sh\ncp \"$1\" '{heard}'\n")
-    player.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(action, "_PLAYERS", ("paplay",))
-    perform(firing(Action("sound")), NEVER)
-    with wave.open(str(heard)) as file:
-        assert file.getnframes() / file.getframerate() == pytest.approx(0.4)
-        assert np.abs(np.frombuffer(file.readframes(file.getnframes()), "<i2")).max() > 5000
 
 
 # The runner

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import shutil
@@ -107,21 +106,8 @@ def test_a_row_holds_what_livesnn_run_prints_about_the_recording(
     assert {name: cells[name] for name in summary} == as_text
 
 
-def test_a_parquet_file_holds_the_same_and_can_be_read_before_it_is_closed(row: bytes, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'livesnn[parquet]'")
-    with closing(open_table(tmp_path / "table.parquet")) as table:
-        assert parquet.read_table(tmp_path / "table.parquet").num_rows == 0
-        table.add(row)
-        table.add(row.replace(b'"bar"', b'"other"', 1))
-    with closing(open_table(tmp_path / "table.parquet")) as table:
-        assert [*table.done] == ["bar", "other"]
-    cells, _ = parquet.read_table(tmp_path / "table.parquet").to_pylist()
-    assert cells == as_cells(json.loads(row))
-
-
 def test_two_programs_cannot_write_the_same_table(row: bytes, tmp_path: Path) -> None:
-    kinds = ["jsonl", "csv"] + ["parquet"] * (importlib.util.find_spec("pyarrow") is not None)
-    for kind in kinds:
+    for kind in ("jsonl", "csv"):
         with closing(open_table(tmp_path / f"table.{kind}")) as one:
             with closing(open_table(tmp_path / f"table.{kind}")) as other:
                 other.add(row)
@@ -289,7 +275,7 @@ def test_a_table_of_other_options_or_of_others_is_left_alone(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
-@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_a_pipe_or_a_folder_is_no_table(kind: str, tmp_path: Path) -> None:
     pipe, folder = tmp_path / f"pipe.{kind}", tmp_path / f"folder.{kind}"
     os.mkfifo(pipe)
@@ -297,21 +283,6 @@ def test_a_pipe_or_a_folder_is_no_table(kind: str, tmp_path: Path) -> None:
     for path in (pipe, folder):
         with pytest.raises(LivesnnError, match="this is a folder, a pipe or a device: give another file"):
             open_table(path)
-
-
-def test_a_damaged_parquet_file_is_said_and_a_link_to_one_stays_a_link(row: bytes, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'livesnn[parquet]'")
-    path, link = tmp_path / "table.parquet", tmp_path / "link.parquet"
-    link.symlink_to(path)
-    with closing(open_table(link)) as table:
-        table.add(row)
-    assert link.is_symlink()
-    octets = bytearray(path.read_bytes())
-    footer = len(octets) - 8 - int.from_bytes(octets[-8:-4], "little")
-    octets[footer : footer + 100] = bytes(100)
-    path.write_bytes(octets)
-    with pytest.raises(LivesnnError, match=r"link\.parquet isn't a table of livesnn run, or is damaged"):
-        open_table(link)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no file has such a name")
@@ -359,7 +330,7 @@ def test_a_folder_that_cannot_be_looked_into_is_said(
     ("arguments", "says"),
     [
         (["b.npz"], "add --out"),
-        (["--out", "table.xlsx"], "ends in .jsonl, .csv or .parquet"),
+        (["--out", "table.xlsx"], "ends in .jsonl or .csv"),
         (["--out", "b.labels.csv"], "this is the name of a table of labels"),
         (["--out", "nowhere/table.csv"], "table.csv: No such file or directory"),
         (["--out", "table.csv", "--shard", "3/2"], "--shard can't be '3/2'"),
@@ -395,10 +366,6 @@ def test_it_is_said_which_library_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for module, extra, flags in (
-        ("pyarrow", "parquet", ["--out", "table.parquet"]),
-        ("distributed", "cluster", ["--out", "table.csv", "--dask", "tcp://127.0.0.1:1"]),
-    ):
-        monkeypatch.setitem(sys.modules, module, None)
-        assert main(["run", "a.npz", *flags]) == 1
-        assert f"pip install 'livesnn[{extra}]'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["run", "a.npz", "--out", "table.csv", "--dask", "tcp://127.0.0.1:1"]) == 1
+    assert "pip install 'livesnn[cluster]'" in capsys.readouterr().err
