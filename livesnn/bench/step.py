@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -31,7 +27,7 @@ from livesnn.events.slicer import Frame, frames
 from livesnn.infer.cost import mean_density
 from livesnn.infer.load import load_model, model_folder
 from livesnn.infer.model import Model, State, zero_state
-from livesnn.infer.onnx_engine import feeds, session_options
+from livesnn.infer.onnx_engine import session_options
 from livesnn.infer.run import run_frames
 from livesnn.infer.statistics import Percentiles
 from livesnn.sources import event_source, open_source
@@ -46,10 +42,8 @@ THREADS = min(2, usable_processors())
 PAUSE_S = 0.1
 """Pause between two engines: ONNX Runtime's threads spin after a step, and would take the processor of the next."""
 
-FLOAT32 = ("onnx", "onnx_bound")
-"""ONNX Runtime's two ways to run a graph in float32: plain, and with IO binding."""
-INT8 = "onnx_int8"
-RANGED = 10  # Frames from which ONNX Runtime's 8-bit kernels take the range of their currents
+ONNX_WAYS = ("onnx", "onnx_bound")
+"""ONNX Runtime's two ways to run a graph: plain, and with IO binding."""
 
 Times = npt.NDArray[np.float64]
 StepTimes = dict[str, float]
@@ -70,9 +64,10 @@ def bench_step(
     ``source`` is a recording whose first frames are taken; by default a blob moves. ``engines`` are by default all
     that are installed and can run the model; "onnx" stands for each of ONNX Runtime's ways. ``peers`` are the same
     network in other frameworks. Returned are, for each engine and peer, ms_p50, ms_p95, ms_p99 and fps; why others
-    were left out; and what `_compared` and `_agreement` return. Of a peer also how many times as fast ours is, and
-    how often both decide the same. Raises ModelError if there is no such model,
-    or one of the ``engines`` given can't run it, and DataError if the source is shorter than a frame.
+    were left out; what `_compared` returns; and agreement, the share of frames on which all engines, each with its
+    own state, have the same argmax. Of a peer also how many times as fast ours is, and how often both decide the
+    same. Raises ModelError if there is no such model, or one of the ``engines`` given can't run it, and DataError if
+    the source is shorter than a frame.
     """
     if len(set(engines)) < len(engines):
         raise LivesnnError(f"--engines {' '.join(engines)} names an engine twice: give each once")
@@ -80,9 +75,10 @@ def bench_step(
     onnx = load_model(model, "onnx")
     inputs = _inputs(onnx.card, source, n_frames)
     densities = [result.density for result in run_frames(inputs, onnx)]
-    models, left_out = _models(model, engines, inputs)
+    models, left_out = _models(model, engines)
     passes = by_turns({**models, **(peers or {})}, inputs, repeats)
     times = {name: _times(passes[name]) for name in models}
+    winners = zip(*(passes[name][0].winners for name in models), strict=True)
     figures: dict[str, object] = {
         "frames": len(inputs),
         "repeats": repeats,
@@ -92,7 +88,7 @@ def bench_step(
         "engines": times,
         "engines_left_out": left_out,
         **_compared(passes, times),
-        **_agreement({name: passes[name][0].winners for name in models}),
+        "agreement": float(np.mean([len(set(won)) == 1 for won in winners])),
     }
     if peers is not None:
         ours = passes["spike" if "spike" in models else next(iter(models))]
@@ -107,24 +103,20 @@ def bench_step(
     return figures
 
 
-def _models(
-    model: str, engines: Sequence[EngineName], inputs: Sequence[Frame]
-) -> tuple[dict[str, Model], dict[str, str]]:
+def _models(model: str, engines: Sequence[EngineName]) -> tuple[dict[str, Model], dict[str, str]]:
     """Return the model on each engine, and why others were left out; raises ModelError for one that was asked for."""
     models: dict[str, Model] = {}
     left_out: dict[str, str] = {}
     for engine in engines or ENGINES:
         try:
             if engine == "onnx":
-                models |= onnx_ways(model_folder(model), inputs, threads=THREADS)
+                models |= onnx_ways(model_folder(model), threads=THREADS)
             else:
                 models[engine] = load_model(model, engine, threads=THREADS)
         except ModelError as error:
             if engines:
                 raise
             left_out[engine] = str(error)
-    if "onnx" in models and models["onnx"].card.network.weight_bits == 8 and INT8 not in models:
-        left_out[INT8] = "not installed: pip install onnx"
     return models, left_out
 
 
@@ -142,36 +134,21 @@ def _times(passes: Sequence[Pass]) -> StepTimes:
 def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTimes]) -> dict[str, object]:
     """Return how the engines compare.
 
-    best is the faster of ONNX Runtime's two ways in float32. ratio says how many times as fast an engine is, the
-    median over the repeats, and ratio_spread adds the least and the largest: ENGINE_vs_onnx is against ``best``,
-    ENGINE_vs_onnx_8bit against ONNX Runtime's own 8-bit kernels. spike_steps is the share of steps that "spike" ran
-    itself instead of leaving them to ONNX Runtime.
+    best is the faster of ONNX Runtime's two ways. ratio says how many times as fast as that an engine is, the median
+    over the repeats, and ratio_spread adds the least and the largest. spike_steps is the share of steps that "spike"
+    ran itself instead of leaving them to ONNX Runtime.
     """
     ms = {name: _ms(passes[name]) for name in times}
-    ours = [name for name in times if name not in (*FLOAT32, INT8)]
     ratios: dict[str, dict[str, float]] = {}
     more: dict[str, object] = {}
     if "onnx" in times:
-        more["best"] = best = best_float32(times)
+        more["best"] = best = faster_onnx(times)
+        ours = [name for name in times if name not in ONNX_WAYS]
         ratios = {f"{name}_vs_onnx": times_as_fast(ms[best], ms[name]) for name in ours}
-    if INT8 in times:
-        ratios |= {f"{name}_vs_onnx_8bit": times_as_fast(ms[INT8], ms[name]) for name in ours}
     if "spike" in times:
         more["spike_steps"] = passes["spike"][0].spike_steps
     medians = {name: ratio["median"] for name, ratio in ratios.items()}
     return {"ratio": medians, "ratio_spread": ratios, **more}
-
-
-def _agreement(winners: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, float]:
-    """Return agreement, the share of frames on which all engines, each with its own state, have the same argmax.
-
-    agreement_8bit compares ONNX Runtime's 8-bit kernels, which aren't quite the same network, with its float32.
-    """
-    same = zip(*(won for name, won in winners.items() if name != INT8), strict=True)
-    agreed = {"agreement": float(np.mean([len(set(won)) == 1 for won in same]))}
-    if INT8 in winners:
-        agreed["agreement_8bit"] = float(np.mean(winners[INT8] == winners["onnx"]))
-    return agreed
 
 
 def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
@@ -226,26 +203,16 @@ def times_as_fast(others: Sequence[Times], ours: Sequence[Times]) -> dict[str, f
     return spread([np.median(other) / np.median(our) for other, our in zip(others, ours, strict=True)])
 
 
-def onnx_ways(folder: Path, frames: Sequence[Frame], *, threads: int) -> dict[str, Model]:
-    """Return the model on ONNX Runtime in each of its ways: `FLOAT32`, and `INT8` if its kernels have 8 bits.
-
-    The first `RANGED` frames give the range of the currents. `INT8` needs the package onnx. Raises ModelError if the
-    folder has no graph that can be run.
-    """
-    path = folder / "model.onnx"
+def onnx_ways(folder: Path, *, threads: int) -> dict[str, Model]:
+    """Return the model on ONNX Runtime in each of `ONNX_WAYS`; raises ModelError if its graph can't be run."""
     onnx = load_model(folder, "onnx", threads=threads)
-    ways: dict[str, Model] = dict(zip(FLOAT32, (onnx, BoundOnnx(path, onnx.card, threads=threads)), strict=True))
-    if onnx.card.network.weight_bits == 8 and find_spec("onnx") is not None:
-        with tempfile.TemporaryDirectory() as scratch:
-            int8 = Path(scratch) / "int8.onnx"
-            write_int8(path, int8, onnx, frames[:RANGED])
-            ways[INT8] = BoundOnnx(int8, onnx.card, threads=threads)
-    return ways
+    bound = BoundOnnx(folder / "model.onnx", onnx.card, threads=threads)
+    return dict(zip(ONNX_WAYS, (onnx, bound), strict=True))
 
 
-def best_float32(engines: Mapping[str, Mapping[str, float]]) -> str:
-    """Return which of `FLOAT32` has the least ms_p50."""
-    return min(FLOAT32, key=lambda name: engines[name]["ms_p50"])
+def faster_onnx(engines: Mapping[str, Mapping[str, float]]) -> str:
+    """Return which of `ONNX_WAYS` has the least ms_p50."""
+    return min(ONNX_WAYS, key=lambda name: engines[name]["ms_p50"])
 
 
 class BoundOnnx:
@@ -288,40 +255,6 @@ class BoundOnnx:
             for name, array in arrays.items():
                 bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         return binding
-
-
-def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]) -> None:
-    """Write a graph whose blocks' convolutions run in ONNX Runtime's 8 bits, with a scale per channel.
-
-    It isn't quite the same network: currents too are rounded to 8 bits, over their range on the frames. ``model``
-    runs the ``source``.
-    """
-    import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
-    def calibration() -> Iterator[Feeds]:
-        state = model.initial_state()
-        for frame in frames:
-            yield feeds(model.card, frame, state)
-            _, state = model.step(frame, state)
-
-    inputs = calibration()
-    nodes = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"]
-    logging.disable(logging.WARNING)  # it recommends preprocessing, which the session does anyway
-    try:
-        quantize_static(
-            source,
-            target,
-            SimpleNamespace(get_next=lambda: next(inputs, None)),  # a CalibrationDataReader
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            nodes_to_quantize=nodes[1:],  # without the stem's
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 STARTUP_LIMIT_S = 120

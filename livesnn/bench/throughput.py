@@ -1,4 +1,4 @@
-"""How fast one core decodes, slices, filters and simulates events."""
+"""How fast one core decodes, slices and filters events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
-from livesnn.simulate.gestures import gesture_stream
 
 CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128, 128), 128))
 """Sensors, and the side of the model's square input."""
@@ -32,8 +31,6 @@ PACKET_EVENTS = 10_000  # Events of a packet: those of a busy camera in about 5 
 CHUNK_EVENTS = 1_000_000
 
 SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
-
-SIMULATED_S = 10.0  # Duration of each simulated person in `bench_simulate`
 
 
 def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
@@ -115,19 +112,6 @@ def _speed(sensor: Resolution, repeats: int, n_events: int) -> dict[str, float]:
                 pass
         rates.append(n_events / (time.thread_time() - begun_s) / 1e6)
     return spread(rates[1:])  # the first compiles, or loads what was compiled
-
-
-def bench_simulate(repeats: int) -> dict[str, dict[str, float]]:
-    """Time the first ten seconds of ``repeats`` people, after one for compiling; return multiples of real time."""
-    return {"times_real_time": spread([_times_real_time(seed) for seed in range(repeats + 1)][1:])}
-
-
-def _times_real_time(seed: int) -> float:
-    begun_s = time.perf_counter()
-    for take in gesture_stream(seed, use="test"):
-        if take.end_us >= SIMULATED_S * 1e6:
-            break
-    return take.end_us / 1e6 / (time.perf_counter() - begun_s)
 
 
 EVENTS = 20_000_000

@@ -65,13 +65,12 @@ def prepare(model: str = "gestures", /) -> int:
     return 0
 
 
-Measurement = Literal["decode", "slicer", "step", "latency", "startup", "simulate", "denoise"]
+Measurement = Literal["decode", "slicer", "step", "latency", "startup", "denoise"]
 """Each is a function bench_NAME in livesnn/bench, which takes some of the options."""
 MODULES = dict.fromkeys(("step", "latency", "startup"), "step")  # there; the others are in throughput
 STUDIES = {
     "people": ("people",),
     "transfer": ("accuracy", "transfer"),
-    "sensors": ("accuracy", "sensors"),
     "teach": ("accuracy", "teach"),
     "formats": ("format_peers",),
     "sustained": ("sustained",),
@@ -112,14 +111,13 @@ def bench(
       step       one step of a model on each engine, in turn
       latency    from an event to its decision, in real time
       startup    from the start to the first picture
-      simulate   how much faster than real time people are simulated
       denoise    the noise filters on one core
 
-    In a clone of the repository, NAME can also be people, transfer, sensors, teach, formats, sustained or train.
+    In a clone of the repository, NAME can also be people, transfer, teach, formats, sustained or train.
     `livesnn bench people --help` describes the options of people, and so on.
 
     In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
-    compared with. A model with 8-bit kernels also runs on ONNX Runtime's own 8-bit kernels.
+    compared with.
 
     Parameters
     ----------

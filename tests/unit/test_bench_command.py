@@ -21,9 +21,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     ("arguments", "words"),
     [
         (("slicr",), "did you mean slicer"),
-        (("simulate", "slicr"), "slicr"),
-        (("simulate", "--model", "nmnist"), "--model has no effect on simulate: leave it out"),
-        (("simulate", "slicer", "--source", "clip.raw"), "--source has no effect on simulate and slicer"),
+        (("denoise", "slicr"), "slicr"),
+        (("denoise", "--model", "nmnist"), "--model has no effect on denoise: leave it out"),
+        (("denoise", "slicer", "--source", "clip.raw"), "--source has no effect on denoise and slicer"),
         (("step", "--engines", "onnx", "cuda"), "cuda"),
     ],
 )
@@ -36,27 +36,19 @@ def test_what_cannot_be_measured_is_bad_usage(
 
 
 @pytest.mark.slow
-def test_an_option_of_one_measurement_may_stand_beside_another_that_lacks_it(
+def test_options_may_stand_beside_a_measurement_without_them_and_figures_are_json_with_the_machine(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code, text, _ = run(capsys, "simulate", "step", "--repeats", "1", "--model", "nmnist", "--engines", "onnx")
+    options = ("--repeats", "1", "--model", "nmnist", "--engines", "onnx", "--json")
+    code, text, _ = run(capsys, "startup", "step", *options)
     assert code == 0
     figures = json.loads(text)
-    assert list(figures) == ["machine", "simulate", "step"]
+    assert list(figures) == ["machine", "startup", "step"]
     assert "spike" not in figures["step"]["engines"]
 
 
-@pytest.mark.parametrize("more", [(), ("--json",)])
-def test_the_figures_are_json_with_the_machine_that_they_hold_for(
-    capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
-) -> None:
-    code, text, _ = run(capsys, "simulate", "--repeats", "1", *more)
-    assert code == 0
-    assert list(json.loads(text)) == ["machine", "simulate"]
-
-
 def test_no_repeats_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, errors = run(capsys, "simulate", "--repeats", "0")
+    code, _, errors = run(capsys, "denoise", "--repeats", "0")
     assert code == 1
     assert errors == "livesnn bench: --repeats can't be 0: give 1 or more\n"
 
