@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, ModelCard
+from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError, ModelError, SourceError
 from livesnn.events.denoise import DenoiseCounts, DenoiseState, denoise_packets
 from livesnn.events.filters import Orientation, check_seconds
@@ -45,15 +45,11 @@ StateMode = Literal["carry", "reset"]
 
 @dataclass(frozen=True)
 class Latency:
-    """Where the time of one result went, in ms; nan where it isn't known.
+    """Where the time of one result went, in ms; nan where it isn't known."""
 
-    ``slice_ms``: from the arrival of the packet that ended the slice to the frame being handed to the network;
-    ``network_ms``: the step; ``total_ms``: from that arrival to the decision.
-    """
-
-    slice_ms: float
-    network_ms: float
-    total_ms: float
+    slice_ms: float  # from the arrival of the packet that ended the slice to the step's begin
+    network_ms: float  # the step
+    total_ms: float  # from that arrival to the decision
 
 
 @dataclass(frozen=True)
@@ -124,18 +120,16 @@ class Result:
 
     @property
     def window_seen(self) -> bool:
-        """Whether a whole window has gone by since the start or the last (unplanned) reset."""
+        """Whether a whole window has gone by since the start or the last reset but those of `state="reset"`."""
         return self.window > 0 or self.window_end
 
 
 class FrameStream(Closing):
-    """The frames of an open source: of events, through `open_pipeline`; of a video, its own.
+    """The frames of an open source, which it owns: of events, through `open_pipeline`; of a video, its own.
 
-    Raises SourceError if a video is to be turned or filtered, the sensor is too large for the noise filter, or
-    ``seconds`` isn't above 0. The source is closed then.
-
-    The ``source`` is owned from now on. ``spec``: the input of the model that takes the frames. ``denoise``: whether
-    noise is filtered. The other parameters are those of `open_pipeline`. `close` sets ``stop``.
+    ``spec`` is the input of the model that takes the frames; the other parameters are those of `open_pipeline`.
+    Raises SourceError, with the source closed, if a video is to be turned or filtered, the sensor is too large for
+    the noise filter, or ``seconds`` isn't above 0.
     """
 
     def __init__(
@@ -224,10 +218,7 @@ class FrameStream(Closing):
 
 
 def warm_up(model: Model, resolution: Resolution | None, *, denoise: bool = False) -> None:
-    """Compile and load what the first event needs. That may take seconds, in which a live source would lose events.
-
-    ``resolution``: of the events; None for a video.
-    """
+    """Compile and load what the first event needs, in which time a live source would lose events."""
     spec = model.card.input
     if resolution is not None:
         packet = Packet(np.zeros(1, EVENTS_DTYPE))
@@ -303,14 +294,12 @@ def frames(source: str | Path | EventSource | FrameSource, model: str | Path | M
 
 
 def _loaded(model: Model) -> Model:
-    """Return a model that is given loaded; raises ModelError where it is anything else."""
     if not hasattr(model, "card"):
         raise ModelError(f"a model can't be {model!r}: give its name, its folder or what load_model returns")
     return model
 
 
 def _opened(source: str | Path | EventSource | FrameSource, model: str | Path | Model) -> EventSource | FrameSource:
-    """Open a source that isn't open yet; raises SourceError where it can't be one."""
     if isinstance(source, str | Path):
         return open_source(source, at_once=True, pictures=wants_pictures(source, model))
     if isinstance(source, FrameSource):
@@ -333,11 +322,7 @@ def run_frames(
     state: StateMode = "carry",
     decider: Decider = Decider(),  # noqa: B008 (frozen)
 ) -> Iterator[Result]:
-    """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
-
-    ``frames`` are those of `events.slicer.frames` with the model's own card, or others of its input's shape. Errors
-    are those of `Recogniser.step`, and a LivesnnError where ``decider`` names a class that the model hasn't.
-    """
+    """Yield one Result a frame; raises as `Recogniser.step`, and where ``decider`` names a class the model hasn't."""
     decider.check(model.card)
     recogniser = Recogniser(model)
     for frame in frames:
@@ -349,10 +334,12 @@ class Recogniser:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._window = _Window(model.card)
-        self._decision = UNDECIDED  # the last one
         self._membranes = model.initial_state()
         self._carried = 0  # frames since the state was zero
+        self._count = 0  # frames since the windows began
+        self._outputs: deque[FloatArray] = deque(maxlen=model.card.input.window)
+        self._blocks: deque[FloatArray] = deque(maxlen=model.card.input.window)
+        self._decision = UNDECIDED  # the last one
 
     def step(
         self,
@@ -365,52 +352,47 @@ class Recogniser:
     ) -> Result:
         """Return the result of the next frame.
 
-        Raises ModelError if it doesn't fit the model, ``state`` is something else, or the network gives something
-        else than numbers.
-
-        Parameters
-        ----------
-        state
-            "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
-            windows and their rates are counted as before.
-        decider
-            Turns outputs into a decision; rules for classes that the model hasn't are ignored.
-        reset
-            Whether the state is reset before this frame, as `Frame.start` does. Both restart the windows and forget
-            the outputs so far.
-        silence
-            The silence in which the frame comes, if any: there is no decision then.
+        Rules for classes that the model hasn't are ignored. ``reset``: whether the state is reset before this frame,
+        as `Frame.start` does; both restart the windows. In a ``silence`` there is no decision. Raises ModelError if
+        the frame doesn't fit the model, ``state`` is something else, or the network gives NaN or infinity.
         """
         begun_s = time.perf_counter()
-        if state not in get_args(StateMode):
+        if state not in ("carry", "reset"):
             raise ModelError(f"unknown state {state!r}: use 'carry' or 'reset'")
-        model, card, window = self._model, self._model.card, self._window
+        model, card, length = self._model, self._model.card, self._model.card.input.window
         reset = (reset or frame.start) and self._carried > 0  # not before the first
         if reset:
-            window.restart()
-            self._decision = UNDECIDED
-        if reset or (state == "reset" and window.position == 0):
+            self._count, self._decision = 0, UNDECIDED
+            self._outputs.clear()
+            self._blocks.clear()
+        window, position = divmod(self._count, length)
+        if reset or (state == "reset" and position == 0):
             self._membranes, self._carried = model.initial_state(), 0
         output, self._membranes = model.step(frame, self._membranes)
         self._carried += 1
         stepped_s = time.perf_counter()
-        index, frame_in_window = window.add(output)
-        outputs = window.outputs()
+        self._count += 1
+        self._outputs.append(output)
+        outputs = np.array(self._outputs, np.float32)
+        full = self._count >= length
         last = self._membranes[-1] if card.readout == "spikes" else output
         decision = decider.decide(decider.evidence(outputs), last, card, self._decision)
-        if silence is not None or not window.full:
+        if silence is not None or not full:
             decision = Decision(None, 0.0, decision.probabilities)
         self._decision = decision
         arrived_s, decided_s = frame.arrived_s or math.nan, time.perf_counter()
-        window.see(frame)
+        # What follows the decision needn't be waited for.
+        self._blocks.append(count_blocks(frame))
+        shown = activity(self._blocks, card) if full else None
+        why = None if shown is None else reason(shown, decision.label)
         rates = outputs.mean(axis=0)
         density, mean = density_and_mean(self._membranes, card.neuron.threshold)
         if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
             raise ModelError(f"{card.name} gives NaN or infinity at {frame.t} µs: copy the model or train it again")
         return Result(
             t=frame.t,
-            window=index,
-            frame_in_window=frame_in_window,
+            window=window,
+            frame_in_window=position + 1,
             rates=rates,
             decision=decision.label,
             confidence=decision.confidence,
@@ -423,53 +405,9 @@ class Recogniser:
             ),
             reset=reset,
             density=density[:-1],
-            window_end=window.position == 0,
+            window_end=position + 1 == length,
             membrane=mean,
             carried=self._carried,
-            reason=window.reason(decision.label) if silence is None else Reason.NO_EVENTS,
+            reason=why if silence is None else Reason.NO_EVENTS,
             silence_s=None if silence is None else silence.seconds,
         )
-
-
-class _Window:
-    """The outputs of the last `window` frames, what these showed, and where in a window the stream is."""
-
-    def __init__(self, card: ModelCard) -> None:
-        self._card, self._length = card, card.input.window
-        self._outputs: deque[FloatArray] = deque(maxlen=self._length)
-        self._blocks: deque[FloatArray] = deque(maxlen=self._length)
-        self._count = 0
-
-    @property
-    def position(self) -> int:
-        """Place of the next frame in its window."""
-        return self._count % self._length
-
-    @property
-    def full(self) -> bool:
-        """Whether a whole window has gone by since the start or the last restart."""
-        return self._count >= self._length
-
-    def restart(self) -> None:
-        self._count = 0
-        self._outputs.clear()
-        self._blocks.clear()
-
-    def add(self, output: FloatArray) -> tuple[int, int]:
-        """Take one step's output [K]; return the number of its window, and how many frames that has now."""
-        window, position = divmod(self._count, self._length)
-        self._outputs.append(output)
-        self._count += 1
-        return window, position + 1
-
-    def see(self, frame: Frame) -> None:
-        """Note what a frame shows, for `reason`. Do it after the decision, which needn't wait for it."""
-        self._blocks.append(count_blocks(frame))
-
-    def outputs(self) -> FloatArray:
-        return np.array(self._outputs, np.float32)
-
-    def reason(self, decision: str | None) -> Reason | None:
-        """Return why no gesture is named; None too until a whole window has gone by."""
-        shown = activity(self._blocks, self._card) if self.full else None
-        return None if shown is None else reason(shown, decision)
