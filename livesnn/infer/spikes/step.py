@@ -3,7 +3,9 @@
 A step of a band of a layer sums up its connections, fires its neurons, and lists their spikes. The neurons are those
 of `livesnn.snn.lif`: U[t] = α · (1 − O[t−1]) · U[t−1] + current, O[t] = [U[t] ≥ T].
 
-How threads share the bands is in bands.py.
+Threads share a step: each claims bands of a layer, and waits only for the bands that its own read. No thread waits
+for one that hasn't begun a band, and none begins a band of a step that is over: by then the arrays are the caller's
+again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from typing import Any
 from llvmlite import ir
 from numba import float32, types
 
-from livesnn.infer.spikes.bands import await_all, await_input, bands_of, claim_band, deal_bands, finish_band
 from livesnn.infer.spikes.convolution import (
     clear_marks,
     float32_convolution,
@@ -29,6 +30,7 @@ from livesnn.infer.spikes.intrinsics import (
     add_floats,
     add_marked,
     begin_at,
+    compare_and_swap,
     compiled,
     copy,
     drain_sum,
@@ -64,8 +66,10 @@ from livesnn.infer.spikes.plan import (
     INT8_POOLED,
     LANES,
     MARK_BYTES,
+    MAX_BANDS,
     POOL_LISTS,
     SIXTEEN,
+    TICKET_WORDS,
     TOTALS,
     addresses_at,
     connection_at,
@@ -323,6 +327,86 @@ def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _word(words, of_layer, number, i):  # type: ignore[no-untyped-def]
+    """Return the address of a layer's i-th word, where each layer has ``of_layer`` of them."""
+    return words + (number * of_layer + i) * TICKET_WORDS * 8
+
+
+@inlined
+def _bands_of(layer):  # type: ignore[no-untyped-def]
+    """Return how many bands a layer has."""
+    return (layer.height + layer.band - 1) // layer.band
+
+
+@compiled
+def _deal_bands(at, epoch):  # type: ignore[no-untyped-def]
+    """Deal the bands of each layer out to the threads, in equal parts."""
+    for number in range(1, at.depth):
+        bands = _bands_of(feature_map_at(at.layers, number))
+        for thread in range(at.threads):
+            begun = epoch * MAX_BANDS + bands * thread // at.threads
+            store_release(_word(at.tickets, at.threads, number, thread), begun)
+
+
+@compiled
+def _claim_band(tickets, threads, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
+    """Return a band of a layer that no thread has begun in this step, or -1 if there is none.
+
+    A thread takes its own bands first. They are the same in each step, as their membranes are in its cache.
+    """
+    for other in range(threads):
+        owner = (thread + other) % threads
+        word, last = _word(tickets, threads, number, owner), bands * (owner + 1) // threads
+        while True:
+            begun = load_acquire(word)
+            if begun // MAX_BANDS != epoch or begun % MAX_BANDS >= last:
+                break
+            if compare_and_swap(word, begun, begun + 1):
+                return begun % MAX_BANDS
+    return -1
+
+
+@inlined
+def _await(at, number, band, epoch):  # type: ignore[no-untyped-def]
+    """Wait until a band is finished; return after how many looks it was."""
+    word, looks = _word(at.finished, at.bands, number, band), 0
+    while load_acquire(word) != epoch:
+        looks += 1
+    return looks
+
+
+@inlined
+def _finish_band(at, number, band, epoch):  # type: ignore[no-untyped-def]
+    """Say that a band is finished."""
+    store_release(_word(at.finished, at.bands, number, band), epoch)
+
+
+@inlined
+def _await_input(number, band, at, epoch):  # type: ignore[no-untyped-def]
+    """Wait for the bands of the layer before that a band reads; return the looks at them.
+
+    What its skip reads was finished before those.
+    """
+    read, rows = connection_at(at.connections, 2 * number), feature_map_at(at.layers, number).band
+    source = feature_map_at(at.layers, number - 1)
+    first = band * rows * read.stride - read.kernel // 2
+    last, looks = min(first + (rows - 1) * read.stride + read.kernel, source.height), 0
+    for before in range(max(first, 0) // source.band, (last + source.band - 1) // source.band):
+        looks += _await(at, number - 1, before, epoch)
+    return looks
+
+
+@compiled
+def _await_all(at, epoch):  # type: ignore[no-untyped-def]
+    """Wait for all bands of all layers; return the looks at them."""
+    looks = 0
+    for number in range(1, at.depth):
+        for band in range(_bands_of(feature_map_at(at.layers, number))):
+            looks += _await(at, number, band, epoch)
+    return looks
+
+
+@inlined
 def _do_band(number, band, rule, at, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
     """Advance a band of a pool, or of neurons and what the read-out gets from their spikes."""
     layer, read = feature_map_at(at.layers, number), connection_at(at.connections, 2 * number)
@@ -345,14 +429,14 @@ def _take_part(epoch, thread, board, rule, sums, shorts, layers_64, layers_32, l
     """Advance a network by the step that is on the board, with other threads; return the looks at their bands."""
     at, looks = addresses_at(board + ADDRESSES * 8, 0), 0
     for number in range(1, at.depth):
-        bands = bands_of(feature_map_at(at.layers, number))
-        band = claim_band(at.tickets, at.threads, number, bands, epoch, thread)
+        bands = _bands_of(feature_map_at(at.layers, number))
+        band = _claim_band(at.tickets, at.threads, number, bands, epoch, thread)
         while band >= 0:
             if number > 1:
-                looks += await_input(number, band, at, epoch)
+                looks += _await_input(number, band, at, epoch)
             _do_band(number, band, rule, at, sums, shorts, layers_64, layers_32, layers_16)
-            finish_band(at, number, band, epoch)
-            band = claim_band(at.tickets, at.threads, number, bands, epoch, thread)
+            _finish_band(at, number, band, epoch)
+            band = _claim_band(at.tickets, at.threads, number, bands, epoch, thread)
     return looks
 
 
@@ -367,7 +451,7 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
         if layer.lanes == 0:
             continue
         totals = at.totals + layer.totals * FLOAT_BYTES
-        for band in range(bands_of(layer)):
+        for band in range(_bands_of(layer)):
             spikes += float_at(totals + band * TOTALS * FLOAT_BYTES)
             total += float_at(totals + (band * TOTALS + 1) * FLOAT_BYTES)
         neurons = layer.height * layer.width * layer.outputs
@@ -419,7 +503,7 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, layers_64
     store_release(board + BEFORE * 8, types.int64(before.ctypes.data))
     store_release(board + AFTER * 8, types.int64(after.ctypes.data))
     at = addresses_at(board + ADDRESSES * 8, 0)
-    deal_bands(at, epoch)
+    _deal_bands(at, epoch)
     for i in range(at.currents_in_all):
         put_float(at.currents, i, float32(0))
     store_release(board + EPOCH * 8, epoch)
@@ -427,7 +511,7 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, layers_64
         store_release(board + CALLED * 8, epoch)
     # A literal 0 is a type of its own, for which everything would be compiled a second time.
     looks = _take_part(epoch, types.int64(0), board, rule, sums, shorts, layers_64, layers_32, layers_16)
-    looks += await_all(at, epoch)
+    looks += _await_all(at, epoch)
     _finish_step(at, rule, before, after, output, both)
     return looks
 

@@ -1,7 +1,4 @@
-"""The threads that share a step: the caller's and its helpers, and whether helpers are called at all.
-
-How they share the bands of a step is in bands.py.
-"""
+"""The threads that share a step (step.py): the caller's and its helpers, and whether helpers are called at all."""
 
 from __future__ import annotations
 
