@@ -97,18 +97,14 @@ def _card(file: Any, path: Path) -> ModelCard:
     shapes = card.layer_shapes()
     for said, true in zip_longest(card.states.items(), shapes.items()) if card.states else ():
         if said != true:
-            raise ModelError(
-                f"{path}: the card gives {_layer(said)}, but its network has {_layer(true)}: copy the model again"
+            told, found = (
+                f"the layer {one[0]!r} {list(one[1])}" if one else "no more layers" for one in (said, true)
             )
+            raise ModelError(f"{path}: the card gives {told}, but its network has {found}: copy the model again")
     return replace(card, states=shapes)
 
 
-def _layer(state: tuple[str, tuple[int, ...]] | None) -> str:
-    return "no more layers" if state is None else f"the layer {state[0]!r} {list(state[1])}"
-
-
 def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
-    """Return a tensor of an open file."""
     if not name.isprintable():
         raise ModelError(f"{path} has a tensor {name[:40]!r}, which no model has: copy the model again")
     if (kind := file.get_slice(name).get_dtype()) not in _KINDS:
@@ -142,11 +138,10 @@ def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[n
 
 
 def dense_layers(weights: Weights, card: ModelCard) -> Weights:
-    """Return what follows the traces U of a card's read-out: y = C · max(H · norm(M · U) + h, 0) + c.
+    """Return the arrays behind the traces U of a card's read-out: y = C · max(H · norm(M · U) + h, 0) + c.
 
     With M members, K decays and widths D and H: "mix" [M, K, K] where the card says so, "hidden_weight" [M, K·D, H],
     "hidden_bias" [M, 1, H], "classify_weight" [classes, M·H] and "classify_bias" [classes].
-    Raises ModelError as `tensor` does.
     """
     spec, classes, decays = card.traces, len(card.classes), len(card.traces.alphas)
     traced = decays * spec.width
@@ -182,11 +177,10 @@ def rounded_kernels(folded: Weights, network: NetworkSpec) -> dict[str, Rounded]
 
 
 def quantize(kernel: npt.NDArray[np.float32], *, times: int = 1) -> Rounded:
-    """Return a kernel [O, C, k, k] in 8 bits, -127..127, and the scale float32 [O] of each output channel.
+    """Return a kernel [O, C, k, k] in 8 bits, -127..127, and the scale float32 [O]: kernel ≈ rounded · scale.
 
-    kernel ≈ rounded · scale, symmetric about zero. An output channel's scale follows from its largest weight. It is
-    larger if the sum of the channel's weights wouldn't fit into 16 bits otherwise, so that sums never overflow. An
-    input may count several ``times``; then the sum of one row of the kernel so many times has to fit.
+    An output channel's scale follows from its largest weight, or from the sum of its weights, which has to fit into
+    16 bits. An input may count several ``times``; then the sum of one row of the kernel so many times has to fit.
     """
     sizes = np.abs(kernel)
     together = sizes.sum((1, 2, 3)) if times == 1 else times * sizes.sum((1, 3)).max(1)

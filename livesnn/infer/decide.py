@@ -51,8 +51,7 @@ class Silence(NamedTuple):
 def silence(events_s: float, now_s: float, *, live: bool) -> Silence | None:
     """Return the silence of a source whose last events came at ``events_s``; None while its decisions hold.
 
-    This is the one rule for the window and for every output. A recording shows the past on purpose, so it is never
-    silent. Both times are by `time.perf_counter`.
+    A recording shows the past on purpose, so it is never silent. Both times are by `time.perf_counter`.
     """
     return Silence(now_s - events_s) if live and now_s - events_s > STALE_S else None
 
@@ -68,10 +67,9 @@ def winner(rates: FloatArray, membrane: FloatArray) -> int:
 def probabilities(rates: FloatArray, card: ModelCard) -> FloatArray:
     """Return float32 [K] that sum to 1, in the order of ``rates``.
 
-    Membrane and trace read-outs: the softmax of the mean outputs, which is what cross-entropy trains. Spikes
-    read-out: each class's share of the window's output spikes, with one spike's weight spread evenly over the classes
-    (p = (n_k + 1/K) / (n + 1)), so that silence is undecided and a lone spike is worth little more than half.
-    The card's temperature flattens either above 1, and sharpens it below.
+    Membrane and trace read-outs: the softmax of the mean outputs. Spikes read-out: each class's share of the window's
+    output spikes, with one spike's weight spread evenly over the classes (p = (n_k + 1/K) / (n + 1)), so that silence
+    is undecided. The card's temperature flattens either above 1, and sharpens it below.
     """
     if card.readout != "spikes":
         logits = rates.astype(np.float64)
@@ -83,35 +81,19 @@ def probabilities(rates: FloatArray, card: ModelCard) -> FloatArray:
 
 @dataclass(frozen=True)
 class Decider:
-    """When a window's outputs are a decision; the same type in the flags, in a session and in the settings file.
+    """When a window's outputs are a decision; the same type in the flags, in a session and in the settings file."""
 
-    Attributes
-    ----------
-    threshold
-        Least probability that the winner needs, 0..1; below it the decision is "nothing" (None).
-    hysteresis
-        A decision stands until another class reaches its threshold, or until its own probability falls below this,
-        0..threshold. None: `HYSTERESIS` of its class's threshold, or of ``threshold`` if that is higher.
-    smoothing
-        Share of the previous frame's probabilities in this frame's, 0 to below 1.
-    leak
-        How much less a frame of the window weighs than the next one, 0 to below 1. 0: the plain mean of the window,
-        which is what the network was trained on.
-    thresholds
-        By label: the classes with a threshold of their own.
-    allow
-        The only labels that may be decided; empty: all.
-    deny
-        Labels that are never decided: where one of them wins, the decision is "nothing".
-    """
-
-    threshold: float = THRESHOLD
+    threshold: float = THRESHOLD  # least probability that the winner needs, 0..1; below it the decision is None
+    # A decision stands until another class reaches its threshold, or until its own probability falls below this,
+    # 0..threshold. None: `HYSTERESIS` of its class's threshold, or of ``threshold`` if that is higher.
     hysteresis: float | None = None
-    smoothing: float = 0.0
+    smoothing: float = 0.0  # share of the previous frame's probabilities in this frame's, 0 to below 1
+    # How much less a frame of the window weighs than the next one, 0 to below 1. 0: the plain mean of the window,
+    # which is what the network was trained on.
     leak: float = LEAK
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # of the classes with one of their own
+    allow: tuple[str, ...] = ()  # the only labels that may be decided; empty: all
+    deny: tuple[str, ...] = ()  # labels that are never decided: where one of them wins, the decision is None
 
     def __post_init__(self) -> None:
         for label, value in [(None, self.threshold), *self.thresholds.items()]:

@@ -26,12 +26,11 @@ def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
 
 def only_model_for(source: str) -> str | None:
     """Return the only shipped model that knows what is in a SOURCE of the command line; None: any may."""
-    turning = source.startswith(DIGITS_URI) and TURNING_DIGITS in shipped_models()
-    return TURNING_DIGITS if turning else None
+    return TURNING_DIGITS if source.startswith(DIGITS_URI) and TURNING_DIGITS in shipped_models() else None
 
 
 def wants_pictures(source: object, model: str | Path | Model | None) -> bool:
-    """Whether a webcam should give its pictures themselves, because the model reads video; see `open_source`."""
+    """Whether a webcam should give its pictures themselves, because the model reads video."""
     if model is None or not is_webcam(source):
         return False
     with suppress(ModelError):  # loading it says why

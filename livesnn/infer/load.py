@@ -83,7 +83,6 @@ def read_card(model: str | Path) -> ModelCard:
 
 
 def shipped_models() -> tuple[str, ...]:
-    """Return the names of the models that come with livesnn, in order; () if their folder is missing."""
     return _models_in(models_dir())
 
 
@@ -98,7 +97,10 @@ def _models_in(folder: Path) -> tuple[str, ...]:
 
 
 def model_folder(name_or_folder: str | Path) -> Path:
-    """Return the folder of a model as `load_model` finds it; raises ModelError when there is none."""
+    """Return the folder of a model: the path as given, the model in that run folder, or the model of that name.
+
+    A shipped model comes before one of the same name that was taught here. Raises ModelError when there is none.
+    """
     try:
         return _find(name_or_folder)
     except (OSError, RuntimeError, TypeError, ValueError) as error:  # too long, no such user, no path
@@ -106,10 +108,6 @@ def model_folder(name_or_folder: str | Path) -> Path:
 
 
 def _find(name_or_folder: str | Path) -> Path:
-    """Return the path as given, the model in that run folder, or the model of that name.
-
-    A shipped model comes before one of the same name that was taught here.
-    """
     path = Path(name_or_folder).expanduser()
     for folder in (path, path / "model"):
         if _is_model(folder):

@@ -50,7 +50,6 @@ class CheckedModel:
         return zero_state(self.card)
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Return the output [K] and the next state; raises ModelError on a wrong shape."""
         check_step(self.card, frame, state)
         return self.advance(frame, state)
 
