@@ -76,20 +76,20 @@ class InputSpec:
     width: _Size
     height: _Size
     slice: SliceRule
-    kind: Literal["events", "video"] = "events"  # the channels of events are OFF and ON
+    kind: Literal["events", "video"] = "events"  #: the channels of events are OFF and ON
     channels: Annotated[int, Meta(ge=1, le=16)] = 2
-    crop: Literal["centre"] = "centre"  # of a sensor: the largest part in the centre that has the input's aspect
-    # Counts are clipped at ``count_max`` and multiplied by ``scale``, inside the network.
+    crop: Literal["centre"] = "centre"  #: of a sensor: the largest part in the centre that has the input's aspect
+    #: Counts are clipped at ``count_max`` and multiplied by ``scale``, inside the network.
     count_max: Annotated[int, Meta(ge=1, le=255)] = 8
     scale: Annotated[float, Meta(ge=1e-6, lt=1e6)] = 1.0
-    window: Annotated[int, Meta(ge=1, le=10**4)] = 10  # frames of a window
-    # How many sensor pixels made one input pixel in training. The slicer scales the counts of other sensors to that
-    # (`livesnn.events.slicer.count_gain`). None: counts are never scaled.
+    window: Annotated[int, Meta(ge=1, le=10**4)] = 10  #: frames of a window
+    #: How many sensor pixels made one input pixel in training. The slicer scales the counts of other sensors to that
+    #: (`livesnn.events.slicer.count_gain`). None: counts are never scaled.
     cell_pixels: Annotated[float, Meta(ge=1e-6, le=1e8)] | None = None
-    # Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light
+    #: Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light
     without_flicker: bool = False
-    # Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in low light
-    # (`livesnn.events.slicer.lift`). None: counts are never multiplied.
+    #: Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in low light
+    #: (`livesnn.events.slicer.lift`). None: counts are never multiplied.
     lift_to: Annotated[float, Meta(gt=0, le=255)] | None = None
 
     @property
@@ -204,34 +204,32 @@ class ModelCard:
     """Everything a model folder records beside its weights. It is enough to build the network without torch."""
 
     name: str
-    classes: Annotated[tuple[str, ...], Meta(min_length=1)]  # in the order of its output
+    classes: Annotated[tuple[str, ...], Meta(min_length=1)]  #: in the order of its output
     input: InputSpec
     network: NetworkSpec = NetworkSpec()
     neuron: NeuronSpec = NeuronSpec()
-    # "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
-    # spikes. "traces": outputs of two dense layers on leaky traces of all blocks' spikes, as ``traces`` says.
+    #: "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
+    #: spikes. "traces": outputs of two dense layers on leaky traces of all blocks' spikes, as ``traces`` says.
     readout: ReadOut = "membrane"
-    # Layer → shape [C, H, W] or [K] of its membranes or traces, in order; the same as `layer_shapes`
+    #: Layer → shape [C, H, W] or [K] of its membranes or traces, in order; the same as `layer_shapes`
     states: dict[str, _Shape] = field(default_factory=dict)
-    sensor: tuple[_Size, _Size] | None = (
-        None  # of the cameras it was trained with, if all had the same width and height
-    )
+    sensor: tuple[_Size, _Size] | None = None  #: width and height of the training's cameras, if all had the same
     dataset: str = ""
-    split: Split | None = None  # None: validation has clips of its own
-    accuracy: Accuracy | None = None  # on validation clips, which chose the epoch if one was chosen
-    test: Accuracy | None = None  # on test clips, if measured
+    split: Split | None = None  #: None: validation has clips of its own
+    accuracy: Accuracy | None = None  #: on validation clips, which chose the epoch if one was chosen
+    test: Accuracy | None = None  #: on test clips, if measured
     seeds: tuple[int, ...] = ()
-    density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step
-    mean_count: float | None = None  # of a pixel in a frame of the validation clips: what the model is used to
-    saturated: float | None = None  # share of their pixels with events that are at the maximum count or above
-    temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0  # of the probabilities, fitted on validation
-    taught: dict[str, _Count] = field(default_factory=dict)  # class → windows it was taught from, after the training
-    lessons: dict[str, LessonScore] = field(default_factory=dict)  # taught class → how well it was learned
-    renamed: dict[str, str] = field(default_factory=dict)  # class → its name in training or teaching, where another
-    commit: str = ""  # that trained it, with ``command``
+    density: dict[str, float] = field(default_factory=dict)  #: layer → mean spikes a neuron a step
+    mean_count: float | None = None  #: of a pixel in a frame of the validation clips: what the model is used to
+    saturated: float | None = None  #: share of their pixels with events that are at the maximum count or above
+    temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0  #: of the probabilities, fitted on validation
+    taught: dict[str, _Count] = field(default_factory=dict)  #: class → windows it was taught from, after the training
+    lessons: dict[str, LessonScore] = field(default_factory=dict)  #: taught class → how well it was learned
+    renamed: dict[str, str] = field(default_factory=dict)  #: class → its name in training or teaching, where another
+    commit: str = ""  #: that trained it, with ``command``
     command: str = ""
-    # SHA-256 of the tensors in model.safetensors and of the graph in model.onnx. As both files carry both, neither
-    # can be exchanged unseen. "" in the cards of older models.
+    #: SHA-256 of the tensors in model.safetensors and of the graph in model.onnx. As both files carry both, neither
+    #: can be exchanged unseen. "" in the cards of older models.
     weights_sha256: str = ""
     graph_sha256: str = ""
     traces: TraceSpec = TraceSpec()

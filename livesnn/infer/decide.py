@@ -83,17 +83,17 @@ def probabilities(rates: FloatArray, card: ModelCard) -> FloatArray:
 class Decider:
     """When a window's outputs are a decision; the same type in the flags, in a session and in the settings file."""
 
-    threshold: float = THRESHOLD  # least probability that the winner needs, 0..1; below it the decision is None
-    # A decision stands until another class reaches its threshold, or until its own probability falls below this,
-    # 0..threshold. None: `HYSTERESIS` of its class's threshold, or of ``threshold`` if that is higher.
+    threshold: float = THRESHOLD  #: least probability that the winner needs, 0..1; below it the decision is None
+    #: A decision stands until another class reaches its threshold, or until its own probability falls below this,
+    #: 0..threshold. None: `HYSTERESIS` of its class's threshold, or of ``threshold`` if that is higher.
     hysteresis: float | None = None
-    smoothing: float = 0.0  # share of the previous frame's probabilities in this frame's, 0 to below 1
-    # How much less a frame of the window weighs than the next one, 0 to below 1. 0: the plain mean of the window,
-    # which is what the network was trained on.
+    smoothing: float = 0.0  #: share of the previous frame's probabilities in this frame's, 0 to below 1
+    #: How much less a frame of the window weighs than the next one, 0 to below 1. 0: the plain mean of the window,
+    #: which is what the network was trained on.
     leak: float = LEAK
-    thresholds: Mapping[str, float] = field(default_factory=dict)  # of the classes with one of their own
-    allow: tuple[str, ...] = ()  # the only labels that may be decided; empty: all
-    deny: tuple[str, ...] = ()  # labels that are never decided: where one of them wins, the decision is None
+    thresholds: Mapping[str, float] = field(default_factory=dict)  #: of the classes with one of their own
+    allow: tuple[str, ...] = ()  #: the only labels that may be decided; empty: all
+    deny: tuple[str, ...] = ()  #: labels that are never decided: where one of them wins, the decision is None
 
     def __post_init__(self) -> None:
         for label, value in [(None, self.threshold), *self.thresholds.items()]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import nir
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
@@ -29,7 +28,7 @@ def frame_s(card: ModelCard) -> float:
 
 
 def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
-    """Return the network as every engine runs it: batch norm folded, kernels of 8 bits rounded.
+    """Return the network as every engine runs it.
 
     One frame is exactly one step of Euler's method of ``dt_s`` seconds: τ dv/dt = −v + R·I with τ = dt / (1 − α) and
     R = τ / dt gives U[t] = α·U[t−1] + I, the neuron of `livesnn.snn.lif`. NIR has no node for three things:
@@ -213,5 +212,5 @@ def _conv_snn(graph: _Graph) -> str:
 
 def _dense(graph: _Graph, where: str, before: str, outputs: int) -> str:
     weight = tensor(graph.weights, f"{where}.weight", (outputs, *graph.shape(before)))
-    bias: npt.NDArray[np.float32] = tensor(graph.weights, f"{where}.bias", (outputs,))
+    bias = tensor(graph.weights, f"{where}.bias", (outputs,))
     return graph.add(f"{where}_dense", nir.Affine(weight, bias), before)

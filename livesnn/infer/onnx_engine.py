@@ -6,7 +6,6 @@ float32 [1, K] and each `<state>.next`. Its metadata holds the card under "lives
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +54,7 @@ class OnnxModel(CheckedModel):
 
     @classmethod
     def load(cls, path: Path, *, threads: int | None = None) -> OnnxModel:
-        """Open model.onnx and check its tensors against its card.
-
-        Raises ModelError if the file is missing or damaged, has no card, its network or a tensor isn't what the card
-        says, or a step gives NaN or infinity.
-        """
+        """Open model.onnx; raises ModelError if it is missing, damaged or not what its card says."""
         if not path.is_file():
             raise ModelError(f"{path} is missing: copy the model again, or use --engine spike")
         try:
@@ -74,7 +69,10 @@ class OnnxModel(CheckedModel):
             session = onnxruntime.InferenceSession(
                 octets, session_options(threads), providers=["CPUExecutionProvider"]
             )
-            inputs, outputs = _tensors(session.get_inputs()), _tensors(session.get_outputs())
+            inputs, outputs = (
+                {node.name: (node.type, tuple(node.shape)) for node in nodes}
+                for nodes in (session.get_inputs(), session.get_outputs())
+            )
         except ModelError as error:
             raise ModelError(f"{path} can't be loaded, copy it again: {error}") from error
         except UnicodeDecodeError as error:
@@ -122,10 +120,6 @@ def session_options(threads: int | None) -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     return options
-
-
-def _tensors(nodes: Sequence[Any]) -> dict[str, _Tensor]:
-    return {node.name: (node.type, tuple(node.shape)) for node in nodes}
 
 
 def _check_tensors(

@@ -54,64 +54,29 @@ class Latency:
 
 @dataclass(frozen=True)
 class Result:
-    """The network's result after one frame.
+    """The network's result after one frame."""
 
-    Attributes
-    ----------
-    t
-        End of the frame, µs.
-    window
-        Number of the window that the frame belongs to, from 0. It starts again after a jump in time or a reset on
-        demand.
-    frame_in_window
-        Number of the frame in its window, from 1.
-    rates
-        float32 [K]: mean output over the last `window` frames (the read-out), or over those since the
-        start or the reset while they are fewer.
-    decision
-        Class label, or None if no class is confident enough or the first window isn't full yet.
-    confidence
-        Probability of the decision, or of the likeliest class, 0..1; 0 while the first window isn't full.
-    probabilities
-        float32 [K], on which the decision is based.
-    frame
-        The frame itself, for the view.
-    latency
-        How long the parts of the step took.
-    reset
-        True if the state was set to zero before this frame because of a jump in time, or on demand. False on the
-        very first frame, and on the regular resets of `state="reset"`.
-    density
-        float32 [layers − 1]: share of neurons that spiked in this step, a hidden layer in the order of
-        `ModelCard.states`.
-    window_end
-        True on the last frame of a window.
-    membrane
-        float32 [layers]: mean U of each layer after this step, in the order of `ModelCard.states`.
-    carried
-        Number of frames since the state was last zero, including this one.
-    reason
-        Why no gesture is named: judged by the last `window` frames, where the first window is full. None where one
-        is named, where nothing moves, or where it isn't known.
-    silence_s
-        Seconds since the last events of a live source, where so long ago that there is no decision (`silence`).
-    """
-
-    t: int
-    window: int
-    frame_in_window: int
+    t: int  #: end of the frame, µs
+    window: int  #: number of the frame's window, from 0; it starts again after a jump in time or a reset on demand
+    frame_in_window: int  #: number of the frame in its window, from 1
+    #: float32 [K]: mean output over the last `window` frames (the read-out), or over those since the start or the
+    #: reset while they are fewer
     rates: npt.NDArray[np.float32]
-    decision: str | None
-    confidence: float
-    probabilities: npt.NDArray[np.float32]
-    frame: Frame
-    latency: Latency
+    decision: str | None  #: class label; None if no class is confident enough or the first window isn't full yet
+    confidence: float  #: of the decision or the likeliest class, 0..1; 0 while the first window isn't full
+    probabilities: npt.NDArray[np.float32]  #: float32 [K], on which the decision is based
+    frame: Frame  #: the frame itself, for the view
+    latency: Latency  #: how long the parts of the step took
+    #: True if the state was set to zero before this frame because of a jump in time, or on demand. False on the very
+    #: first frame, and on the regular resets of `state="reset"`.
     reset: bool
-    density: npt.NDArray[np.float32]
-    window_end: bool
-    membrane: npt.NDArray[np.float32]
-    carried: int
+    density: npt.NDArray[np.float32]  #: float32 [layers − 1]: share of each hidden layer's neurons that spiked
+    window_end: bool  #: True on the last frame of a window
+    membrane: npt.NDArray[np.float32]  #: float32 [layers]: mean U of each layer after this step
+    carried: int  #: number of frames since the state was last zero, including this one
+    #: Why no gesture is named, by the last `window` frames. None where one is, where nothing moves, or it isn't known.
     reason: Reason | None = None
+    #: Seconds since the last events of a live source, where so long ago that there is no decision (`silence`)
     silence_s: float | None = None
 
     def __repr__(self) -> str:

@@ -33,7 +33,7 @@ Where all threads of a machine have work, one of them is kept from it now and th
 
 
 class SpikeNetwork(NamedTuple):
-    """A model folder's network, read and planned once: for asking whether it is compiled, and for one SpikeModel."""
+    """A model folder's network, read and planned: for asking whether it is compiled, and for one SpikeModel."""
 
     folder: Path
     card: ModelCard
@@ -61,12 +61,9 @@ class SpikeNetwork(NamedTuple):
 
     @property
     def rule(self) -> Rule:
-        """What a step needs to know of the neurons and the read-out."""
         neuron = self.card.neuron
-        fires = self.card.readout == "spikes"
-        # A read-out of traces only wants the current.
-        alpha = 0.0 if self.dense else neuron.alpha
-        return np.float32(alpha), np.float32(neuron.threshold), neuron.reset, fires
+        alpha = 0.0 if self.dense else neuron.alpha  # a read-out of traces only wants the current
+        return np.float32(alpha), np.float32(neuron.threshold), neuron.reset, self.card.readout == "spikes"
 
     def is_compiled(self) -> bool:
         """Return whether all machine code of its step is there, in this process or on disk."""
@@ -106,7 +103,6 @@ class Membranes(CountedState):
     @overload
     def __getitem__(self, index: slice) -> list[FloatArray]: ...
     def __getitem__(self, index: int | slice) -> FloatArray | list[FloatArray]:
-        """Return a layer's membranes, a view, or a list of them for a slice."""
         if isinstance(index, slice):
             return [_view(self.together, layer) for layer in self._layers[index]]
         return _view(self.together, self._layers[index])
@@ -126,15 +122,12 @@ class SpikeModel(CheckedModel):
         shapes = [*self.card.states.values()]
         *firsts, self._size = accumulate(map(prod, shapes), initial=0)
         self._layers = [*zip(firsts, shapes, strict=True)]
+        self._outputs = len(self.card.classes) if self._dense is None else self.card.traces.currents
         check_first_step(self, str(network.folder / WEIGHTS))
 
     @classmethod
     def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
-        """Read model.safetensors.
-
-        Raises ModelError if the file is missing or damaged, a tensor is missing or doesn't fit its card, its network
-        isn't an STS-ResNet with widths that are multiples of 16, or a step gives NaN or infinity.
-        """
+        """Read model.safetensors; raises ModelError if it is missing, damaged, or its network can't run here."""
         return cls(SpikeNetwork.read(folder), threads)
 
     def initial_state(self) -> State:
@@ -144,7 +137,7 @@ class SpikeModel(CheckedModel):
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         before = self._together(state)
         dense, after = self._dense, aligned(self._size, np.float32)
-        output = np.empty(self.card.traces.currents if dense else len(self.card.classes), np.float32)
+        output = np.empty(self._outputs, np.float32)
         shares_and_means = np.empty((2, len(self._layers)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)

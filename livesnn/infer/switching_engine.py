@@ -70,9 +70,8 @@ class SwitchingModel(CheckedModel):
     Once the spike engine is there, the state says which engine takes a step: by its spikes, and by how long ago they
     were counted. Until then ONNX Runtime takes them all.
 
-    ``onnx`` has the same weights and card as ``spike``: the spike engine, or what prepares it, called in a thread
-    with a stop event. That returns None once the event is set, and raises ModelError if there will be no spike
-    engine: ONNX Runtime then goes on, and `note` says why.
+    ``spike`` is the spike engine, or what prepares it in a thread: that returns None once its event is set, and
+    raises ModelError if there will be no spike engine. ONNX Runtime then goes on, and `note` says why.
     """
 
     def __init__(self, onnx: OnnxModel, spike: SpikeModel | Prepare) -> None:
@@ -90,7 +89,7 @@ class SwitchingModel(CheckedModel):
 
     @property
     def note(self) -> str:
-        """That the spike engine is being prepared, or why there is none; "" if there is nothing to say."""
+        """What `note_of` returns."""
         if self._worker is None:
             return ""
         if self._worker.error is not None:
@@ -121,7 +120,6 @@ class SwitchingModel(CheckedModel):
             self._worker.close(_ENDING_S)
 
     def _use(self, spike: SpikeModel) -> None:
-        """Let a spike engine take the steps from now on, up to the crossover."""
         self._spike = spike
         self.card = spike.card  # the same object, so that its own states need no check
         self._dense_synops = dense_synops(self.card).astype(np.float32)
@@ -177,7 +175,7 @@ def load_spike(
 
 
 def note_of(model: Model) -> str:
-    """Return what there is to say about a model's engine; "" if nothing."""
+    """Return that the spike engine is being prepared, or why there is none; "" if there is nothing to say."""
     return model.note if isinstance(model, SwitchingModel) else ""
 
 

@@ -93,11 +93,7 @@ class FrameSequence:
 
 
 def _channels_behind(x: Tensor) -> Tensor:
-    """Return [N, C, H, W] as contiguous [N, H, W, C], copied only if need be.
-
-    Torch's convolutions on a CPU are fastest with channels last. Stacked over time as [T, N, C, H, W] they would come
-    back channels first.
-    """
+    """Return [N, C, H, W] as contiguous [N, H, W, C]: stacked over time it would come back channels first."""
     return x.movedim(1, -1).contiguous() if x.ndim == 4 else x
 
 

@@ -164,7 +164,6 @@ def aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return zeros in an array that is `aligned`."""
     room = aligned(size, kind)
     room[:] = 0
     return room
@@ -240,11 +239,8 @@ def _rows(folded: Weights, memory: _Memory, card: ModelCard, shapes: list[Shape]
         yield _Row(inner, read)
         read, bias = convolved(f"{name}.second", inner, kernel=3)
         if source.outputs == shape[0] and stride == 1:
-            skip = (
-                memory.through(source)
-                if source.lanes
-                else memory.through(stem, kernel=3, stride=spec.stem_pool_stride)
-            )
+            through = (source, 1, 1) if source.lanes else (stem, 3, spec.stem_pool_stride)
+            skip = memory.through(*through)
         else:
             skip, more = convolved(f"{name}.skip", source, kernel=1, stride=stride, times=times)
             bias = bias + more
@@ -364,7 +360,7 @@ class _Memory:
         rows = kernel**2 * source.outputs
         return Connection(begin, across, weights, scales, source.outputs, kernel, stride, offset, kind, rows)
 
-    def through(self, source: FeatureMap, *, kernel: int = 1, stride: int = 1) -> Connection:
+    def through(self, source: FeatureMap, kernel: int, stride: int) -> Connection:
         """Return what adds each channel's mean over a window to the same channel."""
         gain = self.keep(np.array([1 / kernel**2], np.float32))
         return self._read(source, (1, 1, kernel, kernel), stride, IDENTITY, gain)._replace(begin=source.marks)
@@ -392,7 +388,6 @@ class _Memory:
         return made
 
     def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:
-        """Return the float32 and the int8 weights."""
         weights, rounded = aligned(self._floats, np.float32), aligned(self._bytes, np.int8)
         return np.concatenate(self._weights, out=weights), np.concatenate(self._rounded, out=rounded)
 

@@ -90,8 +90,7 @@ class Scratch(NamedTuple):
 class ThreadTeam:
     """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to.
 
-    No thread waits for one that hasn't begun a band: whoever comes takes the next, and the caller can take them all.
-    A helper that has begun one may lose its processor: `helping` says whether they are called.
+    A helper that has begun a band may lose its processor: `helping` says whether they are called.
     """
 
     def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
@@ -130,9 +129,10 @@ class ThreadTeam:
         for wake_up in () if alone else self._wake_ups:
             if not wake_up.is_set():
                 wake_up.set()
-        where = _address(frame)
-        address, rule = self._shared.address, self._shared.rule
-        looks = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
+        shared = self._shared
+        looks = run_step(
+            shared.address, shared.rule, alone, _address(frame), before, written, *self._scratch.arguments
+        )
         if alone:
             self.helping = self.helping.after_alone()
         else:
