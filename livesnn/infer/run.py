@@ -74,7 +74,7 @@ class Result:
     window_end: bool  #: True on the last frame of a window
     membrane: npt.NDArray[np.float32]  #: float32 [layers]: mean U of each layer after this step
     carried: int  #: number of frames since the state was last zero, including this one
-    #: Why no gesture is named, by the last `window` frames. None where one is, where nothing moves, or it isn't known.
+    #: Why no gesture is named, by the last `window` frames; None where one is, nothing moves, or it isn't known
     reason: Reason | None = None
     #: Seconds since the last events of a live source, where so long ago that there is no decision (`silence`)
     silence_s: float | None = None
