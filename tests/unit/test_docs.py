@@ -227,5 +227,5 @@ def test_a_wrong_flag_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert complaint(["data", "check", "no-such-set"], capsys)
     assert not complaint(["bench", "people", "--data", "DIR"], capsys)
     assert complaint(["bench", "people", "--date", "DIR"], capsys)
-    assert not complaint(["bench", "sensors", "--people", "20"], capsys)
-    assert complaint(["bench", "sensors", "--person", "20"], capsys)
+    assert not complaint(["bench", "transfer", "--model", "gestures"], capsys)
+    assert complaint(["bench", "transfer", "--modle", "gestures"], capsys)
