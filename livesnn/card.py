@@ -260,10 +260,7 @@ class ModelCard:
         return tuple(f"block{block}.{self.network.sub_blocks[block - 1]}.second" for block in blocks)
 
     def pooled_shapes(self) -> tuple[tuple[int, int, int], ...]:
-        """Return the shapes [C, H, W] of these layers behind the read-out's pools.
-
-        Raises ModelError if a pool is larger than the layer.
-        """
+        """Return the shapes [C, H, W] of these layers behind the pools; raises ModelError if a pool is larger."""
         pool, shapes = self.network.final_pool, self.layer_shapes()
         pooled = tuple(
             (channels, height // pool, width // pool)

@@ -60,10 +60,7 @@ def _is_sound(path: str | Path) -> bool:
 
 
 def njit(signature: Any = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator as numba's `njit` does; with a ``signature``, it compiles at once.
-
-    Where ``cache=True`` finds no place on disk to write to, code is kept in memory, and compiled at each start.
-    """
+    """Return numba's `njit`, without a cache where it finds no place; with a ``signature``, it compiles at once."""
 
     def decorated(function: Callable[..., Any]) -> Any:
         try:

@@ -36,10 +36,7 @@ POOL_READERS = ("blocks.0.0.first.conv.weight", "blocks.0.0.skip.conv.weight")
 
 
 def load_weights(path: Path) -> tuple[Weights, ModelCard]:
-    """Read a model.safetensors: the trainable weights, and the card in its metadata.
-
-    Raises ModelError if the file is missing, damaged, or carries no card; or its weights aren't the card's.
-    """
+    """Read the weights and the card in a model.safetensors; raises ModelError if it is missing, damaged or unfit."""
     with _opened(path) as file:
         weights = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118
         card = _card(file, path)

@@ -132,11 +132,9 @@ def _times(passes: Sequence[Pass]) -> StepTimes:
 
 
 def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTimes]) -> dict[str, object]:
-    """Return how the engines compare.
+    """Return best, the faster of ONNX Runtime's ways, and how many times as fast as that each engine is.
 
-    best is the faster of ONNX Runtime's two ways. ratio says how many times as fast as that an engine is, the median
-    over the repeats, and ratio_spread adds the least and the largest. spike_steps is the share of steps that "spike"
-    ran itself instead of leaving them to ONNX Runtime.
+    ratio is the median over the repeats. spike_steps is the share of steps that "spike" didn't leave to ONNX Runtime.
     """
     ms = {name: _ms(passes[name]) for name in times}
     ratios: dict[str, dict[str, float]] = {}
@@ -186,10 +184,7 @@ def run_pass(model: Model, inputs: Sequence[Frame]) -> Pass:
 
 
 def by_turns(models: Mapping[str, Model], inputs: Sequence[Frame], repeats: int) -> dict[str, list[Pass]]:
-    """Return each engine's passes: a warm-up, then ``repeats``.
-
-    One engine takes all frames, then the next does, after `PAUSE_S`; every other round goes backwards.
-    """
+    """Return each engine's passes: a warm-up, then ``repeats``, engine after engine, every other round backwards."""
     passes = {name: [run_pass(model, inputs)] for name, model in models.items()}
     for repeat in range(repeats):
         for name in list(models)[:: 1 if repeat % 2 == 0 else -1]:
@@ -216,10 +211,7 @@ def faster_onnx(engines: Mapping[str, Mapping[str, float]]) -> str:
 
 
 class BoundOnnx:
-    """A Model on ONNX Runtime with IO binding: the membranes alternate between two fixed buffers.
-
-    It accepts only the states that it returned. The step after the next overwrites them.
-    """
+    """A Model on ONNX Runtime with IO binding, which takes only the states that it returned, once."""
 
     engine = "onnx"
 
@@ -261,10 +253,7 @@ STARTUP_LIMIT_S = 120
 
 
 def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, float]]:
-    """Play events in real time through buffer, slicer and network; return ms from the last packet to the decision.
-
-    The first second is left out of the times and of `frames`, but not of `dropped`.
-    """
+    """Play events in real time; return ms from the last packet to the decision, without the first second."""
     loaded = load_model(model or DEFAULT_MODEL)
     measured = {}
     for events_per_s in (100_000, 1_000_000):

@@ -34,10 +34,7 @@ SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
 
 
 def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
-    """Time `Slicer.push` on one core on a moving blob in noise, cut every 30 ms: millions of events a second.
-
-    ``events_in_frames`` are those inside the crop and in a finished slice.
-    """
+    """Time `Slicer.push` on one core on a moving blob in noise, cut every 30 ms: millions of events a second."""
     return {
         f"{sensor.width}x{sensor.height} to {side}x{side}": _bench_case(sensor, side, repeats, n_events)
         for sensor, side in CASES
@@ -45,10 +42,7 @@ def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[
 
 
 def moving_blob(n_events: int, sensor: Resolution, *, seed: int, duration_us: int = 5_000_000) -> Events:
-    """Return events, EVENTS_DTYPE [n_events]: four fifths of a blob that circles once a second, one fifth noise.
-
-    They are in order, random and uniform over [0, ``duration_us``), and half of them are ON.
-    """
+    """Return EVENTS_DTYPE [n_events] in order: four fifths of a blob that circles once a second, one fifth noise."""
     random = np.random.default_rng(seed)
     events = np.empty(n_events, EVENTS_DTYPE)
     events["t"] = np.sort(random.integers(0, duration_us, n_events))
@@ -93,10 +87,7 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
 
 
 def bench_denoise(repeats: int, *, n_events: int = 5_000_000) -> dict[str, object]:
-    """Time the three noise filters together on one core; tests/benchmarks/denoise.py measures what they drop.
-
-    Millions of events a second of processor time by sensor, on a moving blob with a fifth of noise.
-    """
+    """Time the three noise filters together on one core, on a moving blob with a fifth of noise."""
     return {"mev_per_s": {f"{sensor.width}x{sensor.height}": _speed(sensor, repeats, n_events) for sensor in SENSORS}}
 
 
@@ -156,10 +147,8 @@ AEDAT4_READERS: dict[str, Reader] = {"dv_processing": by_dv_processing, "aedat":
 def bench_decode(repeats: int, *, events: int = EVENTS) -> dict[str, Any]:
     """Decode an .aedat4 file with each library by turns, ``repeats`` times: millions of events a second by the clock.
 
-    The file is made in a temporary folder: LZ4, 1280×720, a moving edge in noise. It is so large that opening it
-    hardly counts. livesnn decodes on up to four cores; `taskset -c 0` in front of the command leaves it one.
-    ``ratio`` is livesnn's median over another library's. Raises DataError if the libraries find different numbers of
-    events.
+    livesnn decodes on up to four cores; `taskset -c 0` in front of the command leaves it one. ``ratio`` is livesnn's
+    median over another library's. Raises DataError if the libraries find different numbers of events.
     """
     readers: dict[str, Reader] = {"livesnn": by_livesnn}
     readers |= {name: read for name, read in AEDAT4_READERS.items() if find_spec(name)}
@@ -198,10 +187,9 @@ def _read(path: Path, read: Reader) -> int:
 
 
 def make_events(count: int, sensor: Resolution) -> Iterator[Events]:
-    """Yield events of an edge that moves over a sensor read row by row, a fifth of them noise.
+    """Yield events, 5 million a second, of an edge that moves over a sensor read row by row, a fifth of them noise.
 
-    A row's readout has one time, one polarity, and three neighbouring pixels in the mean (3.7 in a real EVT 3.0
-    recording of a busy scene); there are 5 million events a second, in order. Packets of up to CHUNK_EVENTS.
+    A row's readout has one time and polarity, and three neighbouring pixels in the mean, as in a real EVT 3.0 file.
     """
     random, t_us, made = np.random.default_rng(7), float(START_US), 0
     while made < count:

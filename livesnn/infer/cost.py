@@ -28,10 +28,7 @@ ENERGY_SOURCE = "45 nm, 0.9 V (Horowitz, ISSCC 2014): only the arithmetic, witho
 
 
 def mean_density(density: FloatArray, card: ModelCard) -> float:
-    """Return the spikes a neuron a step over all hidden neurons, from each hidden layer's density [layers − 1].
-
-    It is NaN for a network without hidden layers.
-    """
+    """Return the spikes a neuron a step over all hidden neurons, from each layer's [layers − 1]; NaN for none."""
     return float(np.average(density, weights=_hidden_neurons(card))) if density.size else float("nan")
 
 
@@ -93,8 +90,7 @@ def _hidden_neurons(card: ModelCard) -> FloatArray:
 def fan_out(card: ModelCard) -> list[float]:
     """Return the mean number of synapses that a spike of each hidden layer reaches, borders taken into account.
 
-    Average pools belong to the layer that reads them. A spike reaches what each pooled pixel that it falls into
-    reaches: several pixels, or none at a border that the pool leaves out. An identity skip is one synapse.
+    Average pools belong to the layer that reads them. An identity skip is one synapse.
     """
     shapes = list(card.states.values())
     return _conv_snn(shapes) if card.network.kind == "conv_snn" else _sts_resnet(shapes, card)

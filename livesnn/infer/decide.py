@@ -25,10 +25,7 @@ holds a gesture, once named, through weak moments. It is a share of the threshol
 
 
 class Decision(NamedTuple):
-    """A class label, or None for "nothing"; its probability, or the likeliest class's, 0..1; and all of them.
-
-    ``probabilities``: float32 [K], smoothed; empty before the first.
-    """
+    """A label, or None; its probability, or the likeliest class's; and all of them, float32 [K], empty at first."""
 
     label: str | None
     confidence: float
@@ -57,10 +54,7 @@ def silence(events_s: float, now_s: float, *, live: bool) -> Silence | None:
 
 
 def winner(rates: FloatArray, membrane: FloatArray) -> int:
-    """Return the index of the highest rate; ties go to the higher membrane, then to the first class.
-
-    Both are float32 [K]: the mean output over the window, and U of the output layer after its last step.
-    """
+    """Return the index of the highest rate [K]; ties go to the higher membrane [K], then to the first class."""
     return int(np.argmax(np.where(rates == rates.max(), membrane, -np.inf)))
 
 
@@ -111,10 +105,7 @@ class Decider:
                 raise LivesnnError(f"the {name} is {share}: give a number from 0 to below 1")
 
     def merge(self, given: Mapping[str, Any]) -> Decider:
-        """Return a decider with the given fields; raises LivesnnError if they are impossible.
-
-        A new ``threshold`` resets the hysteresis, and a new ``allow`` or ``deny`` replaces both.
-        """
+        """Return a decider with the given fields; a threshold resets the hysteresis, allow or deny both."""
         fields = dict(given)
         if "threshold" in fields:
             fields.setdefault("hysteresis", None)

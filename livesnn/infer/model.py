@@ -77,10 +77,7 @@ class CountedState(Sequence[FloatArray]):
 
 
 def density_and_mean(state: State, threshold: float) -> tuple[FloatArray, FloatArray]:
-    """Return two float32 [layers]: the share of neurons at or above the threshold, and the mean U.
-
-    Neurons at the threshold are those that spiked in the step that made this state.
-    """
+    """Return two float32 [layers]: the share of neurons at or above the threshold, which spiked, and the mean U."""
     if isinstance(state, CountedState):
         return state.density, state.mean
     # A layer may be [C, H, W] in any order in memory; "K" takes it as it lies, without a copy. All layers are counted
@@ -143,10 +140,7 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
 
 
 def check_first_step(model: Model, where: str) -> None:
-    """Raise ModelError if a step on a blank frame from the zero state gives NaN or infinity.
-
-    Damaged weights show here: NaN and infinity times 0 are NaN.
-    """
+    """Raise ModelError if a step on a blank frame gives NaN or infinity, as damaged weights do."""
     spec = model.card.input
     blank = Frame(0, np.zeros((spec.channels, spec.height, spec.width), np.uint8), 0)
     output, state = model.step(blank, model.initial_state())

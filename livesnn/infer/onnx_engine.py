@@ -35,10 +35,7 @@ _Tensor = tuple[str, tuple[int | str | None, ...]]  # ONNX type and shape
 
 
 def default_threads() -> int:
-    """Return the threads of one step: half the logical processors (about the physical cores), but one or two.
-
-    The capture, the slicer and the window need the rest, and layers this small gain little from a third thread.
-    """
+    """Return half the logical processors, but one or two: the capture, the slicer and the window need the rest."""
     return min(2, max(1, usable_processors() // 2))
 
 

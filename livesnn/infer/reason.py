@@ -53,20 +53,14 @@ ADVICE = {
 
 
 class Activity(NamedTuple):
-    """Counts beside the mean count of the training's frames: 1 is as many.
-
-    ``noise``: what comes evenly from the whole picture. ``moving``: the rest, from parts of it.
-    """
+    """Counts beside the training's mean count (1: as many): noise is even over the whole picture, moving the rest."""
 
     moving: float
     noise: float
 
 
 def count_blocks(frame: Frame) -> FloatArray:
-    """Return the counts in each block of a frame [SIDE · SIDE], before they were lifted.
-
-    What is left over at two edges is left out. A picture with fewer than SIDE pixels a side has no blocks.
-    """
+    """Return the counts in each block of a frame [SIDE · SIDE], before they were lifted, without leftover edges."""
     channels, height, width = frame.data.shape
     high, wide = height // SIDE, width // SIDE  # of a block
     whole = frame.data[:, : high * SIDE, : wide * SIDE]
@@ -75,10 +69,7 @@ def count_blocks(frame: Frame) -> FloatArray:
 
 
 def activity(window: Sequence[FloatArray], card: ModelCard) -> Activity | None:
-    """Return what frames show, each by its `count_blocks`.
-
-    None where nothing says how much is usual: with frames of a fixed count, a video, or a card without a mean count.
-    """
+    """Return what frames show, by their `count_blocks`; None where the card doesn't say how much is usual."""
     spec = card.input
     if spec.kind != "events" or spec.slice.delta_t_us is None or not card.mean_count:
         return None
@@ -89,10 +80,7 @@ def activity(window: Sequence[FloatArray], card: ModelCard) -> Activity | None:
 
 
 def reason(shown: Activity, decision: str | None) -> Reason | None:
-    """Return why no gesture is named; None where one is, or where nothing moves.
-
-    ``decision`` is the class that was decided. `OTHER` names no gesture.
-    """
+    """Return why no gesture is named; None where one is decided (`OTHER` is none), or where nothing moves."""
     if decision not in (None, OTHER):
         return None
     if shown.noise >= NOISY and shown.noise >= shown.moving / 2:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec
-from livesnn.errors import LivesnnError, ModelError, SourceError
+from livesnn.errors import ModelError, SourceError
 from livesnn.events.denoise import DenoiseCounts, DenoiseState, denoise_packets
 from livesnn.events.filters import Orientation, check_seconds
 from livesnn.events.packet import (
@@ -238,9 +238,6 @@ def run(
         The source or the model can't be opened, they don't fit each other, or the source fails.
     """
     loaded = load_model(model, engine) if isinstance(model, str | Path) else _loaded(model)
-    for name, value, kind in (("decider", decider, Decider), ("orientation", orientation, Orientation)):
-        if not isinstance(value, kind):
-            raise LivesnnError(f"{name} can't be {value!r}: give a {kind.__name__}, or leave it out")
     decider.check(loaded.card)
     opened = _opened(source, loaded)
     with FrameStream(opened, loaded.card.input, seconds=seconds, denoise=denoise, orientation=orientation) as stream:

@@ -109,10 +109,7 @@ class Membranes(CountedState):
 
 
 class SpikeModel(CheckedModel):
-    """A Model (`livesnn.infer.model`) whose time grows with the spikes; to be stepped from one thread at a time.
-
-    ``network`` is for this model only: its steps write into the plan. ``threads`` None: `default_threads`.
-    """
+    """A Model whose time grows with the spikes, to be stepped from one thread at a time; it owns ``network``."""
 
     engine = "spike"
 
@@ -159,10 +156,7 @@ class SpikeModel(CheckedModel):
 
 
 def default_threads() -> int:
-    """Return the threads of one step: one or two, but no more than this process has logical processors.
-
-    The second one is called only to frames that are late, and only waited for once it has begun something.
-    """
+    """Return one or two threads, but no more than there are logical processors."""
     return min(2, usable_processors())
 
 

@@ -143,10 +143,7 @@ def crossover_density(card: ModelCard) -> float:
 
 
 def load_auto(folder: Path, *, threads: int | None = None) -> Model:
-    """Load the engine that switches if it can run the network, else ONNX Runtime.
-
-    Raises ModelError as `OnnxModel.load` does. Damaged weights of the spike engine only make a note.
-    """
+    """Load the engine that switches if it can run the network, else ONNX Runtime; raises as `OnnxModel.load`."""
     onnx = OnnxModel.load(folder / GRAPH, threads=threads)
     if not runs(onnx.card) or not (folder / WEIGHTS).is_file():
         return onnx
@@ -241,9 +238,8 @@ def _prepare(network: SpikeNetwork, threads: int | None, stop: threading.Event) 
 def _compile_apart(network: SpikeNetwork, stop: threading.Event) -> bool:
     """Let another process compile a network's step; return whether the code is there: False if ``stop`` was set.
 
-    A thread of this process can't compile. If the interpreter ended meanwhile, LLVM would call back and abort it.
-    Raises ModelError if it can't be started, fails, takes too long, or its code isn't found where this process looks
-    for it.
+    In a thread of this process, LLVM would abort it if the interpreter ended meanwhile.
+    Raises ModelError if that fails, or its code isn't found where this process looks for it.
     """
     while not _ONE_AT_A_TIME.acquire(timeout=subprocesses.LOOK_S):
         if stop.is_set():

@@ -13,11 +13,7 @@ from livesnn.snn.checkpoint import load_network, without_norm
 
 
 class TorchModel(CheckedModel):
-    """A Model (`livesnn.infer.model`) on PyTorch's CPU, batch norm folded as in the exported graph.
-
-    It is rebuilt from model.safetensors; ``threads`` holds for the whole process. Raises ModelError if the file is
-    missing or damaged, its tensors don't fit its card, or a step gives NaN or infinity.
-    """
+    """A Model on PyTorch's CPU, batch norm folded; ``threads`` holds for the process. Raises ModelError."""
 
     engine = "torch"
 

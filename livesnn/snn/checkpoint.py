@@ -62,10 +62,7 @@ def _is_weight(name: str) -> bool:
 
 
 def without_norm(net: SpikingNetwork, where: str = "") -> SpikingNetwork:
-    """Return the network that inference runs: batch norm folded into the convolutions, kernels in the card's bits.
-
-    Raises ModelError that names ``where`` (default: the card's name) and the tensor that holds NaN or infinity.
-    """
+    """Return the network that inference runs; raises ModelError that names ``where``, by default the card's name."""
     where = where or net.card.name
     card = replace(net.card, network=replace(net.card.network, norm=False))
     try:

@@ -166,10 +166,7 @@ class _LIFSequence(torch.autograd.Function):
 
 
 def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Step through time; return outputs and membranes [T, B, ...], the last membrane and the mean output.
-
-    Outputs and membranes have the dtype of ``currents``.
-    """
+    """Step through time; return outputs and membranes [T, B, ...], the last membrane and the mean output."""
     outputs, membranes = [], []
     for current in currents:
         output, u = lif_step(current.float(), u, synapse)
@@ -182,10 +179,7 @@ def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Ten
 def _propagate(
     grad_outputs: Tensor, grad_membrane: Tensor, grad_mean: Tensor, membranes: Tensor, u: Tensor, synapse: Synapse
 ) -> tuple[Tensor, Tensor]:
-    """Step back through time; return the gradients of the loss by the currents [T, B, ...] and by the membrane ``u``.
-
-    Takes the gradients by the outputs, by the last membrane and by the mean output.
-    """
+    """Step back; return the loss's gradients by the currents [T, B, ...] and by the first membrane."""
     grads = []
     share = grad_mean / membranes.numel()
     for t in range(len(membranes) - 1, -1, -1):

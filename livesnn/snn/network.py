@@ -166,10 +166,7 @@ class SpikingNetwork(nn.Module):
         return output, tuple(synapses.after)
 
     def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance by T frames uint8 [T, B, C, H, W] at once, equal to a loop of `step` within 1e-5.
-
-        Returns outputs float32 [T, B, K] and the state after the last frame.
-        """
+        """Advance by frames uint8 [T, B, C, H, W] as T `step`s would; return outputs [T, B, K] and the state."""
         return self.forward_rates(frames, state)[:2]
 
     def forward_rates(self, frames: Tensor, state: State) -> tuple[Tensor, State, Tensor]:

@@ -89,10 +89,7 @@ class TraceReadOut(nn.Module):
 
 
 class STSResNet(SpikingNetwork):
-    """Stem, four blocks of sub-blocks, and a classifier on the outputs of blocks 3 and 4, concatenated.
-
-    With the read-out "traces", it is a `TraceReadOut` on the outputs of all blocks.
-    """
+    """Stem, four blocks of sub-blocks, and a classifier or a `TraceReadOut` on the blocks' outputs, concatenated."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
@@ -122,10 +119,7 @@ class STSResNet(SpikingNetwork):
         return synapses(self.classify(pooled), output=True)
 
     def member_outputs(self, pooled: Tensor) -> Tensor:
-        """Return the output of each member of a trace read-out; their mean is the network's.
-
-        ``pooled`` are the pooled spikes of streams that begin here, float [T, B, F]; the outputs are [T, B, M, K].
-        """
+        """Return the members' outputs [T, B, M, K] of pooled spikes [T, B, F]; their mean is the network's."""
         members = self.card.traces.members
         synapses = FrameSequence(
             self, (pooled.new_zeros(len(pooled[0]), *self.state_shapes()["readout"]),), len(pooled)

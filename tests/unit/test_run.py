@@ -439,13 +439,6 @@ def test_what_is_no_source_or_no_model_is_one_line(what: Any) -> None:
         list(livesnn.frames(FakeSource(), what))
 
 
-@pytest.mark.parametrize("option", ["decider", "orientation"])
-def test_an_option_of_a_wrong_type_is_one_line(option: str) -> None:
-    given: dict[str, Any] = {option: None}
-    with pytest.raises(LivesnnError, match=f"{option} can't be None: give a"):
-        list(livesnn.run(FakeSource(), Tiny(), **given))
-
-
 @pytest.mark.parametrize("seconds", ["1", [], float("nan"), -1])
 def test_seconds_that_are_no_time_are_one_line(seconds: Any) -> None:
     with pytest.raises(SourceError, match=r"can't be read for .* s: give more than 0"):

@@ -181,10 +181,7 @@ def _row_of(read, y, at):  # type: ignore[no-untyped-def]
 
 
 def _scatter_group(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
-    """Return a function that scatters ``number`` spikes of a pixel at once.
-
-    ``size``, ``sum_size``: bytes of a row of weights, and of a row of sums.
-    """
+    """Return a function that scatters ``number`` spikes of a pixel, whose rows have ``size`` bytes, at once."""
 
     @specialized(lanes, number, size)
     def scatter(read, y, x, reached, width, weights, lists, first, sums):  # type: ignore[no-untyped-def]
@@ -286,10 +283,7 @@ def int8_convolution(lanes: int) -> Callable[..., None]:
 
     @specialized(lanes)
     def dequantize_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
-        """Move the int16 sums of a band, times their scales, to sums [pixel, lanes]: added, or written over.
-
-        ``bias``: the address of the bias, which is then written with them; 0: add them to what is there.
-        """
+        """Add int16 sums times their scales to sums [pixel, lanes]; where ``bias`` isn't 0, write it with them."""
         for pixel in range(pixels):
             to = sums + pixel * lanes * FLOAT_BYTES
             onto = bias if bias else to

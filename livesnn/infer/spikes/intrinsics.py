@@ -44,10 +44,7 @@ LITERAL, ANY = object(), object()
 
 
 def instruction(result: Any, *kinds: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that makes an intrinsic of a function which builds LLVM code.
-
-    The function gets the builder and the arguments; it returns what the intrinsic does, None for void.
-    """
+    """Return a decorator that makes an intrinsic of a function which builds LLVM code; None is void."""
 
     def decorate(build: Callable[..., Any]) -> Any:
         @wraps(build)
@@ -84,10 +81,7 @@ def load_number(builder: Any, address: Any, index: Any, kind: Any) -> Any:
 
 
 def _numbers(kind: Any) -> tuple[Any, Any]:
-    """Return two intrinsics that read and write a number of an array, given its address.
-
-    With arrays as arguments numba would count references to them, which takes longer than a pixel without spikes.
-    """
+    """Return two intrinsics that read and write a number at an address; of arrays numba would count references."""
 
     @instruction(types.int64, types.intp, types.int64)
     def number_at(builder, address, index):  # type: ignore[no-untyped-def]
@@ -231,10 +225,7 @@ add_floats, add_bytes = _adds(FLOAT, FLOAT), _adds(BYTE, SHORT)
 
 @instruction(types.void, LITERAL, types.intp, types.intp, types.intp, types.intp)
 def dequantize_onto(builder, lanes, shorts, scales, onto, sums):  # type: ignore[no-untyped-def]
-    """Write to float32 [lanes] at ``sums``: what lies at ``onto`` plus int16 sums times their scales.
-
-    The int16 sums are set to zero.
-    """
+    """Write to float32 [lanes] what lies at ``onto`` plus int16 sums times their scales, and zero the sums."""
     whole = vector(builder, shorts, lanes, kind=SHORT)
     floats = builder.sitofp(whole, ir.VectorType(FLOAT, lanes))
     scaled = builder.fmul(floats, vector(builder, scales, lanes))

@@ -383,10 +383,7 @@ def _finish_band(at, number, band, epoch):  # type: ignore[no-untyped-def]
 
 @inlined
 def _await_input(number, band, at, epoch):  # type: ignore[no-untyped-def]
-    """Wait for the bands of the layer before that a band reads; return the looks at them.
-
-    What its skip reads was finished before those.
-    """
+    """Wait for the bands of the layer before that a band reads, which end last; return the looks at them."""
     read, rows = connection_at(at.connections, 2 * number), feature_map_at(at.layers, number).band
     source = feature_map_at(at.layers, number - 1)
     first = band * rows * read.stride - read.kernel // 2
@@ -518,10 +515,7 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, layers_64
 
 @entry_point
 def help_steps(board, rule, sums, shorts, layers_64, layers_32, layers_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
-    """Help with the steps after ``epoch`` that helpers are called to; return the last one's number.
-
-    It returns after ``patience`` looks at the board in a row without a new step.
-    """
+    """Help with steps after ``epoch``; return the last one's number after ``patience`` looks without another."""
     looks = 0
     while looks < patience:
         newest = load_acquire(board + CALLED * 8)

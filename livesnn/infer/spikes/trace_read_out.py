@@ -40,10 +40,7 @@ class Dense(NamedTuple):
 
 @entry_point
 def advance_traces(dense, current, before, after):  # type: ignore[no-untyped-def]
-    """Advance traces ``before`` [M·K·D] by a current [M·D], all float32, into ``after``; return their mean.
-
-    The equation is that of `livesnn.snn.lif.trace_step`.
-    """
+    """Advance traces [M·K·D] by a current [M·D] into ``after`` as `lif.trace_step` does; return their mean."""
     members, alphas = len(dense.hidden), dense.alphas
     width, total, i = current.size // members, np.float32(0), 0
     for member in range(members):
