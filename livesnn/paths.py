@@ -55,9 +55,7 @@ def log_file() -> Path:
 def keep_compiled() -> None:
     """Let a frozen app keep machine code in the user's cache: its own folder may be read-only, or gone at its end.
 
-    Call it before numba is imported. NUMBA_CACHE_DIR of the environment wins. In other installations numba finds a
-    place by itself: beside the modules or, where those can't be written, in the user's cache. It caches only code of
-    modules that are files, so a frozen app has to carry livesnn's.
+    Call it before numba is imported, which caches only code of modules that are files. NUMBA_CACHE_DIR wins.
     """
     if getattr(sys, "frozen", False):
         os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "compiled"))

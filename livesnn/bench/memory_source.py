@@ -15,10 +15,9 @@ MEMORY_PACKET_US = 1000
 
 
 class MemorySource(Closing):
-    """Events in memory, EVENTS_DTYPE [N] within [0, duration_us), as a live `EventSource`, a packet a millisecond.
+    """EVENTS_DTYPE [N] within [0, duration_us) as a live `EventSource`, a packet a millisecond.
 
-    They come once, or where ``repeated`` again and again until `close`, the time going on. Where they are ``paced``,
-    they come in real time, and a late reader gets every packet, one after another; otherwise all come at once.
+    They come once, or ``repeated`` until `close`; ``paced`` in real time, with no packet lost, or all at once.
     """
 
     live = True

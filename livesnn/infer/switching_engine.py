@@ -65,13 +65,10 @@ class DenseState(tuple[FloatArray, ...]):
 
 
 class SwitchingModel(CheckedModel):
-    """A Model (`livesnn.infer.model`) that steps on our spike engine or on ONNX Runtime, whichever is faster.
+    """A Model that steps on our spike engine or on ONNX Runtime, whichever is faster by the state's spikes.
 
-    Once the spike engine is there, the state says which engine takes a step: by its spikes, and by how long ago they
-    were counted. Until then ONNX Runtime takes them all.
-
-    ``spike`` is the spike engine, or what prepares it in a thread: that returns None once its event is set, and
-    raises ModelError if there will be no spike engine. ONNX Runtime then goes on, and `note` says why.
+    ``spike`` is the spike engine, or what prepares it in a thread while ONNX Runtime takes all steps: that returns
+    None once its event is set, and raises ModelError if there will be no spike engine.
     """
 
     def __init__(self, onnx: OnnxModel, spike: SpikeModel | Prepare) -> None:

@@ -123,20 +123,10 @@ LONGEST = 10  # Steps of the longest sequence that is compiled: its loop is unro
 def lif_sequence(currents: Tensor, u: Tensor, synapse: Synapse, kernels: Kernels) -> tuple[Tensor, Tensor, Tensor]:
     """Advance one layer by T steps, differentiable by back-propagation through time.
 
-    Parameters
-    ----------
-    currents
-        float [T, B, ...]; half precision is allowed, membranes stay float32.
-    u
-        float32 [B, ...], the membrane before the first step.
-    kernels
-        Used for sequences of up to `LONGEST` steps; `EAGER` for longer ones.
-
-    Returns
-    -------
-    Outputs [T, B, ...] in the dtype of ``currents``, the last membrane float32 [B, ...], and the mean of all outputs,
-    float32 []. All three carry gradients. The mean's gradient costs nothing here; that of ``outputs.mean()`` would
-    cost as much as the layer.
+    ``currents`` are float [T, B, ...], maybe of half precision; ``u`` is float32 [B, ...], the membrane before.
+    ``kernels`` are for up to `LONGEST` steps. Returned are outputs [T, B, ...] in the dtype of ``currents``, the last
+    membrane, and the mean of all outputs, float32 []. All three carry gradients. The mean's gradient costs nothing
+    here; that of ``outputs.mean()`` would cost as much as the layer.
     """
     if len(currents) > LONGEST:
         kernels = EAGER

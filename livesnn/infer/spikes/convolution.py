@@ -101,15 +101,10 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
         The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
         that no spike reaches aren't written. The outer loop is over pixels, the inner one over a pixel's spikes.
 
-        Parameters
-        ----------
-        weights
-            Address of [C, 9, lanes]; 3 · lanes further for each ky that is left out.
-        lists, begins, width
-            Addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin.
-        sums, step, line
-            Address of [rows, width, lanes]; bytes from pixel to pixel, and from row to row. The first row gets the
-            taps of the highest ky.
+        ``weights``: address of [C, 9, lanes], 3 · lanes further for each ky that is left out. ``lists``, ``begins``:
+        addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin. ``sums``:
+        address of [rows, width, lanes], ``step`` bytes from pixel to pixel, and ``line`` from row to row. The first
+        row gets the taps of the highest ky.
         """
         kind, one, entry = ir.VectorType(of_sums, lanes), ir.Constant(WORD, 1), builder.block
         nothing = [ir.Constant(kind, None)] * rows
@@ -425,13 +420,8 @@ def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> An
 def accumulate_counts(builder, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
     """Write to float32 [lanes] at ``sums``: what lies at ``onto``, plus the weighted counts whose bits are set.
 
-    Parameters
-    ----------
-    bits
-        Bit 8·ky + kx stands for a tap. At least one is set.
-    of_counts
-        Address of the first tap's count, uint8; bytes from row to row; the addresses of the weights, float32 [bit,
-        lanes], and of what each count is worth, float32 [256].
+    Bit 8·ky + kx stands for a tap; at least one is set. ``of_counts``: address of the first tap's count, uint8; bytes
+    from row to row; addresses of the weights, float32 [bit, lanes], and of each count's worth, float32 [256].
     """
     apart = [builder.extract_value(of_counts, i) for i in range(4)]
     so_far, nothing, entry = vector(builder, onto, lanes), ir.Constant(WORD, 0), builder.block

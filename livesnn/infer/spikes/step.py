@@ -107,20 +107,11 @@ _PAIR, _NEURON = types.UniTuple(types.intp, 2), types.Tuple((types.float32, type
     _NEURON,
 )
 def fire_row(builder, lanes, width, sums, membranes, marks, totals, steps, neuron):  # type: ignore[no-untyped-def]
-    """Advance a row of neurons by a step.
+    """Advance a row of ``width`` neurons by a step.
 
-    Parameters
-    ----------
-    width, sums
-        Pixels of the row, and the address of their input currents, float32 [width, lanes].
-    membranes
-        Addresses of the membranes before and after the step, float32 [lanes] a pixel.
-    marks, totals
-        Addresses of the marks to write, a word a pixel, and of sums of membranes [lanes] to add to.
-    steps
-        Bytes from pixel to pixel, of membranes and of marks.
-    neuron
-        Alpha, threshold, whether spikes reset.
+    ``sums``: address of their input currents, float32 [width, lanes]. ``membranes``: addresses of those before and
+    after. ``marks``, ``totals``: addresses of a word a pixel to write, and of sums of membranes [lanes] to add to.
+    ``steps``: bytes from pixel to pixel, of membranes and of marks. ``neuron``: alpha, threshold, resets.
     """
     before, after, step, mark_step = (builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1))
     alpha, threshold, resets = (builder.extract_value(neuron, i) for i in range(3))
@@ -471,28 +462,13 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
 def run_step(board, rule, alone, frame, before, written, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
     """Advance a network by one frame; return how often this thread looked whether another one had finished a band.
 
-    A look takes as long as one of `help_steps`.
-
-    Parameters
-    ----------
-    board
-        Address of the board (`plan.EPOCH`), on which other threads, in `help_steps`, see the step. The arrays that
-        its addresses point to are overwritten.
-    rule
-        (α of the read-out, threshold, resets, whether the read-out fires).
-    alone
-        Whether the step does without the helpers.
-    frame
-        Address of uint8 [C, H, W]. For a read-only array everything would be compiled a second time.
-    before
-        float32 [·], all membranes.
-    written
-        Three arrays to write: float32 [·], all membranes after the step; float32 [K], the output; float32 [2, layers
-        of neurons], the share of each layer that spiked and its mean membrane.
-    sums, shorts
-        Addresses of this thread's scratch memory, see `advance`.
-    layers_64, layers_32, layers_16
-        Layers with so many lanes; None if there are none, so that no code is compiled for them.
+    A look takes as long as one of `help_steps`. ``board``: address on which helpers see the step (`plan.EPOCH`).
+    ``rule``: alpha of the read-out, threshold, whether spikes reset, whether the read-out fires. ``alone``: without
+    the helpers. ``frame``: address of uint8 [C, H, W]; for a read-only array all would be compiled a second time.
+    ``before``: float32 [·], all membranes. ``written``: arrays for the membranes after the step, the output [K], and
+    [2, layers of neurons], the share of each layer that spiked and its mean membrane. ``sums``, ``shorts``: see
+    `advance`. ``layers_64``, …: layers with so many lanes; None if there are none, so that no code is compiled for
+    them.
     """
     after, output, both = written
     epoch = load_acquire(board + EPOCH * 8) + 1
