@@ -108,7 +108,7 @@ class Slicer:
     input
         Width, height and window of the model, where slices end, and what is done to the counts before they
         saturate: a light's flicker is taken from what was scaled, and what is left is lifted (fixed Δt). Raises
-        ModelError when its channels aren't OFF and ON, or it makes no slices.
+        ModelError when its channels aren't OFF and ON.
     """
 
     def __init__(self, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
@@ -118,10 +118,6 @@ class Slicer:
                 f"the model takes {input.channels} channel(s) of {input.kind}, but events make 2 (OFF, ON): "
                 f"choose a model for events"
             )
-        longest_us = input.window * (rule.delta_t_us or 0)
-        impossible = min(input.width, input.height, input.window) < 1
-        if impossible or max(longest_us, rule.n_events or 0) >= TIME_LIMIT_US:
-            raise ModelError(f"frames can't be made of {input} with {rule}: correct the model's card")
         if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
             raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
         self._shape = (2, input.height, input.width)
@@ -130,7 +126,7 @@ class Slicer:
         self._rows = _scale_axis(sensor[1], crop_height, input.height, input.width)
         self._delta_t_us = rule.delta_t_us
         self._count = NEVER if rule.n_events is None else rule.n_events
-        self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
+        self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else input.window * rule.delta_t_us
         self._gain = count_gain(input, *sensor)
         self._without_flicker = input.without_flicker
         self._lift_to = None if rule.delta_t_us is None else input.lift_to

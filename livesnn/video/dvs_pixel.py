@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.compiled import njit
-from livesnn.errors import SourceError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 TIME_SHIFT, PIXEL_MASK = 24, (1 << 23) - 1  # an event as one int64: t, pixel, p; up to 8 Mpx and 6 days
@@ -47,16 +46,6 @@ class DvsPixelSpec:
     # luminance, > 0
     dark_luminance: float = 0.02
 
-    def __post_init__(self) -> None:
-        rates = (self.mismatch, self.leak_hz, self.noise_hz, self.hot_hz, self.refractory_us)
-        good = min(self.threshold_on, self.threshold_off) >= LEAST_THRESHOLD and min(rates) >= 0
-        good = good and 0 <= self.hot_fraction <= 1 and self.dark_luminance > 0
-        if not good or (self.cutoff_hz is not None and self.cutoff_hz <= 0):
-            raise SourceError(
-                f"{self}: thresholds must be at least {LEAST_THRESHOLD}, rates, mismatch and times not "
-                "negative, dark_luminance and cutoff_hz positive; correct the pixel's settings"
-            )
-
 
 class DvsState(NamedTuple):
     """All that pixels remember between two frames; every array is [H, W] and never changed in place."""
@@ -87,10 +76,7 @@ class DvsPixels:
         self._fixed = (self._on, off, self._on * spec.leak_hz * 1e-6, self._noise_per_us)
 
     def initial_state(self, luminance: FloatImage, t_us: int, rng: np.random.Generator) -> DvsState:
-        """Return pixels that have looked at ``luminance`` [H, W] for a long time; ``rng`` seeds their noise.
-
-        Raises SourceError when the frame isn't of the sensor's size.
-        """
+        """Return pixels that have looked at ``luminance`` [H, W] for a long time; ``rng`` seeds their noise."""
         level = self._log(luminance[None], np.empty((1, *luminance.shape), np.float32))[0].astype(np.float64)
         random = rng.integers(0, 2**64, level.shape, np.uint64)
         with np.errstate(divide="ignore", over="ignore"):  # no noise: for ever
@@ -108,10 +94,7 @@ class DvsPixels:
         ``luminances`` is float32 [T, H, W], linear, ≥ 0, and ``times_us`` [T], rising, after ``state.t_us``; both may
         be empty. The events, after ``state.t_us`` and up to ``times_us[-1]``, are ordered by time, then by pixel.
         There are several a pixel and frame where the level moved by several thresholds. ``state`` isn't changed.
-        Raises SourceError when times don't rise, or frames aren't of the sensor's size.
         """
-        if len(luminances) != len(times_us) or np.any(np.diff(times_us, prepend=state.t_us) <= 0):
-            raise SourceError(f"frame times {times_us} must rise from {state.t_us} µs, one a frame: sort the frames")
         t_us = int(times_us[-1]) if len(times_us) else state.t_us
         after = DvsState(t_us, *(array.copy() for array in state[1:]))  # type: ignore[arg-type]
         fixed = tuple(array.ravel() for array in self._fixed)
@@ -134,11 +117,6 @@ class DvsPixels:
 
     def _log(self, luminances: FloatImage, out: FloatImage) -> FloatImage:
         """Return the logarithms, in a part of ``out``."""
-        if luminances.shape[1:] != (self.resolution.height, self.resolution.width):
-            raise SourceError(
-                f"frame {luminances.shape[1:]} on a sensor of [height, width] "
-                f"[{self.resolution.height}, {self.resolution.width}]: rescale the frame first"
-            )
         logs = np.add(luminances, np.float32(self.spec.dark_luminance), out=out[: len(luminances)])
         return np.log(logs, out=logs)
 

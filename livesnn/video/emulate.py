@@ -53,7 +53,6 @@ class Emulator:
         a lamp that is switched on or flickers, makes no events.
 
         ``picture`` is uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
-        Raises SourceError when ``t_us`` isn't later than the last one.
         """
         light, before = _seen(picture), self._before
         self._before = light

@@ -334,7 +334,6 @@ class Davis(Settable):
         values: dict[tuple[object, ...], Any] = {
             ("Davis346BiasCoarseFine", bias): value for bias, value in zip(self.Davis346BiasCF, currents, strict=True)
         }
-        values |= {("BackgroundActivityFilter",): 8, ("RefractoryPeriodFilter",): 0}
         super().__init__(values | {("SensorModel",): SimpleNamespace(name="DAVIS346")})
 
     def logarithm(self, bias: enum.Enum) -> float:
@@ -389,7 +388,7 @@ class TestSettingUp:
         assert sensor.thresholds[1] == 17
 
     def test_a_davis_has_currents_of_coarse_and_fine(self) -> None:
-        more = set_up(Davis(), SensorSettings(sensitivity=1.0, biases={"background_activity_filter": 20}))
+        more = set_up(Davis(), SensorSettings(sensitivity=1.0))
         less = set_up(Davis(), SensorSettings(sensitivity=-1.0, speed=1.0))
         names = ("On", "Off", "PhotoreceptorSourceFollower")
         on, off, follower = (
@@ -398,7 +397,6 @@ class TestSettingUp:
         assert on[0] > on[1] > on[2]  # away from the one between them, the threshold is higher
         assert off[0] < off[1] < off[2]
         assert follower[0] > follower[1] == follower[2]
-        assert more.getBackgroundActivityFilter() == 20
 
     def test_a_dvs128_has_currents(self) -> None:
         sensor = set_up(Dvs128(), SensorSettings(sensitivity=0.5))

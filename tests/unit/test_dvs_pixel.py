@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from livesnn.errors import SourceError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec
 
@@ -124,28 +123,3 @@ def test_the_low_pass_delays_a_step_by_its_time_constant() -> None:
     spec = replace(IDEAL, threshold_on=1 - np.exp(-1.0), cutoff_hz=cutoff_hz)
     events = run(spec, [0.0] + [1.0] * 400, step_us=100, resolution=Resolution(1, 1))
     assert events["t"][0] == pytest.approx(time_constant_us, rel=0.03)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"threshold_on": 0.0},
-        {"noise_hz": -1.0},
-        {"hot_fraction": 2.0},
-        {"dark_luminance": 0.0},
-        {"cutoff_hz": 0.0},
-    ],
-)
-def test_an_impossible_pixel_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(SourceError, match="correct the pixel's settings"):
-        DvsPixelSpec(**wrong)
-
-
-def test_a_frame_of_another_size_or_an_earlier_time_is_refused() -> None:
-    rng = np.random.default_rng(0)
-    pixels = DvsPixels(IDEAL, SMALL, rng)
-    state = pixels.initial_state(np.ones((2, 3), np.float32), 1000, rng)
-    with pytest.raises(SourceError, match="rescale the frame"):
-        pixels.sequence(np.ones((1, 3, 2), np.float32), np.array([2000]), state)
-    with pytest.raises(SourceError, match="must rise from 1000"):
-        pixels.sequence(np.ones((1, 2, 3), np.float32), np.array([1000]), state)

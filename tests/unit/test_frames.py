@@ -258,12 +258,6 @@ class TestImpossible:
         assert told(slicer(SliceRule(n_events=1)).push(Packet(at(t)))) == [(t, 1, True)]
         assert told(slicer().push(Packet(at(t, t + 10_000)))) == [(t + 10_000, 1, True)]
 
-    @pytest.mark.parametrize("change", [{"window": 0}, {"window": -1}, {"width": 0}, {"height": -1}])
-    def test_an_input_without_extent_is_refused(self, change: dict[str, int]) -> None:
-        spec = InputSpec(**{"width": 4, "height": 3, "slice": TEN_MS, "window": 10, **change})  # type: ignore[arg-type]
-        with pytest.raises(ModelError, match="frames can't be made"):
-            Slicer(SENSOR, spec)
-
     @pytest.mark.parametrize("sensor", [(0, 0), (0, 3), (4, -1), (1 << 17, 3)])
     def test_a_sensor_that_cannot_be_is_refused(self, sensor: tuple[int, int]) -> None:
         with pytest.raises(SourceError, match="a sensor can't be"):

@@ -15,7 +15,6 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import (
     Connection,
-    NotUnderstood,
     ReconnectingSource,
     SourceLost,
     follow_clock,
@@ -293,16 +292,6 @@ def test_a_connection_tells_how_far_its_time_is_until_it_is_lost() -> None:
     with ReconnectingSource(connects([Wire(at(0), UNPLUGGED, now_us=25_000)]), retry_s=3600) as live:
         iterator = iter(live)
         assert [next(iterator).now_us for _ in range(3)] == [25_000, None, None]
-
-
-def test_a_server_that_is_back_and_sends_no_events_is_told_once() -> None:
-    told: list[str] = []
-    strange = NotUnderstood("it sends a page")
-    wires = [Wire(at(1), UNPLUGGED), SourceError("nobody answers"), strange, strange, Wire(at(2))]
-    with ReconnectingSource(connects(wires), notify=told.append, retry_s=0) as live:
-        assert times(until(live, lambda: live.counters.events == 2)) == [1, 2]
-    assert len(told) == 3
-    assert "it sends a page" in told[1]
 
 
 def test_what_was_left_out_or_put_in_order_is_a_warning() -> None:

@@ -30,7 +30,6 @@ _READOUT = (7, 10)
 
 _LARGEST_CURRENT = (1 << 24) - 1  # of a DVS128's bias
 _LARGEST_COARSE_FINE = 7 << 8 | 255
-_LONGEST_FILTER = 4095  # in 250 µs
 _MORE_SENSITIVE, _LESS_SENSITIVE = 0.45, 1.8  # times the threshold, at the ends of the dial
 _FASTER = 4.0  # times the current
 
@@ -74,10 +73,6 @@ _DAVIS = {
     "diff": "Diff", "on": "On", "off": "Off",
     "photoreceptor": "Photoreceptor", "source_follower": "PhotoreceptorSourceFollower", "refractory": "Refractory",
 }  # fmt: skip
-_FILTERS = {
-    "background_activity_filter": "BackgroundActivityFilter",
-    "refractory_period_filter": "RefractoryPeriodFilter",
-}
 
 
 def _settable(camera: Any) -> list[tuple[Bias, Set]]:
@@ -110,16 +105,11 @@ def _davis(camera: Any) -> tuple[list[Bias], list[Set]]:
     for name, member in members.items():
         coarse, fine = get(member)
         now[name] = coarse << 8 | fine
-    biases = pixel_biases(now, "coarse-fine")
 
     def put_coarse_fine(member: Any, value: int) -> None:
         put(member, value >> 8, value & 0xFF)
 
-    setters: list[Set] = [partial(put_coarse_fine, member) for member in members.values()]
-    for name, key in _FILTERS.items():
-        biases.append(Bias(name, getattr(camera, f"get{key}")(), 0, _LONGEST_FILTER))
-        setters.append(getattr(camera, f"set{key}"))
-    return biases, setters
+    return pixel_biases(now, "coarse-fine"), [partial(put_coarse_fine, member) for member in members.values()]
 
 
 def _listed_abilities(model: str) -> Abilities | None:

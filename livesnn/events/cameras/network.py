@@ -17,7 +17,7 @@ import numpy as np
 
 from livesnn.errors import SourceError, reason_of
 from livesnn.events.cameras.driver import SourceLost
-from livesnn.events.cameras.reconnecting import NotUnderstood, QuietTime, ReconnectingSource
+from livesnn.events.cameras.reconnecting import QuietTime, ReconnectingSource
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
     Decompressor,
@@ -162,8 +162,8 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
         raise _refused(address, str(error)) from error
 
 
-def _refused(address: Address, reason: str) -> NotUnderstood:
-    return NotUnderstood(
+def _refused(address: Address, reason: str) -> SourceError:
+    return SourceError(
         f"{address}: this isn't a dv-processing stream ({reason}): start a NetworkWriter of events there"
     )
 

@@ -29,18 +29,13 @@ _STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")]
 _USB = Path("/dev/bus/usb")
 
 
-class _Turned(NamedTuple):
-    """A dial that turns a bias, if one does, and the bias's values with the dial at −1 and +1."""
+_Turned = tuple[Dial | None, int, int]
+"""A dial that turns a bias, if one does, and the bias's values with the dial at −1 and +1."""
 
-    dial: Dial | None
-    low: int
-    high: int
-
-
-_IMX636 = {
-    "diff_on": _Turned("sensitivity", 140, -85),
-    "diff_off": _Turned("sensitivity", 190, -35),
-    "fo": _Turned("speed", -35, 55),
+_IMX636: dict[str, _Turned] = {
+    "diff_on": ("sensitivity", 140, -85),
+    "diff_off": ("sensitivity", 190, -35),
+    "fo": ("speed", -35, 55),
 }
 """Distances from the factory's settings, recommended for the sensors of EVK4 and Triton2 (OpenEB,
 hal_psee_plugins/include/devices/imx636/imx636_bias_settings.h)."""
@@ -64,16 +59,16 @@ _MODELS = {
         "prophesee_evk3_hd",
         0,
         255,
-        {"diff_on": _Turned("sensitivity", 150, 98), "diff_off": _Turned("sensitivity", 24, 66)},
+        {"diff_on": ("sensitivity", 150, 98), "diff_off": ("sensitivity", 24, 66)},
     ),
     "CenturyArks VGA": _Model(
         "centuryarks_vga",
         0,
         1800,
         {
-            "diff_on": _Turned("sensitivity", 472, 340),
-            "diff_off": _Turned("sensitivity", 148, 259),
-            "fo": _Turned("speed", 1600, 1350),
+            "diff_on": ("sensitivity", 472, 340),
+            "diff_off": ("sensitivity", 148, 259),
+            "fo": ("speed", 1600, 1350),
         },
     ),
 }
@@ -92,9 +87,9 @@ def _abilities(library: ModuleType, name: str, bounds: object = None) -> Abiliti
     for bias, default in dataclasses.asdict(camera.Biases()).items():
         own = getattr(bounds, bias, None)
         least, most = model[1:3] if own is None else (own.minimum, own.maximum)
-        turned = model.turned.get(bias, _Turned(None, default, default))
-        low, high = (min(max(value, least), most) for value in turned[1:])
-        biases.append(Bias(bias, default, least, most, turned.dial, low, high))
+        dial, *ends = model.turned.get(bias, (None, default, default))
+        low, high = (min(max(value, least), most) for value in ends)
+        biases.append(Bias(bias, default, least, most, dial, low, high))
     has = {each.name for each in dataclasses.fields(camera.Configuration)}
     return Abilities(
         tuple(biases),

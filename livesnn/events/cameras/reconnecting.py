@@ -28,10 +28,6 @@ from livesnn.progress import Notify, no_notice
 from livesnn.threads import in_background
 
 
-class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
-    """Something is there, but it doesn't send events: waiting won't help."""
-
-
 class QuietTime:
     """The time of a stream while nothing comes, as in a quiet scene.
 
@@ -235,9 +231,7 @@ class ReconnectingSource(Closing):
             if not ended:  # nobody waits for it any more
                 attempt.add_done_callback(_close_found)
         if isinstance(error := attempt.exception(), SourceError):
-            before, self.lost = self.lost, f"{self._why}. livesnn still waits for it ({error})"
-            if isinstance(error, NotUnderstood) and self.lost != before:
-                self._notify(self.lost)
+            self.lost = f"{self._why}. livesnn still waits for it ({error})"
         else:
             self._adopt(attempt.result())
 

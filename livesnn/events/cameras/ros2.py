@@ -15,7 +15,7 @@ import numpy as np
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import SourceLost
-from livesnn.events.cameras.reconnecting import NotUnderstood, QuietTime, ReconnectingSource
+from livesnn.events.cameras.reconnecting import QuietTime, ReconnectingSource
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 from livesnn.files import closed_on_error
@@ -106,12 +106,12 @@ class TopicConnection:
             try:
                 head = self._head(self._messages[0])
                 if head.resolution is None:
-                    raise NotUnderstood(f"{self.name}: the messages don't give the sensor's size")
+                    raise SourceError(f"{self.name}: the messages don't give the sensor's size")
                 self.resolution = head.resolution
                 for _ in Decoder(self.resolution, SourceCounters()).decode(self._messages[0], head, None):
                     pass
             except MessageError as error:
-                raise NotUnderstood(f"{self.name}: a message can't be read: {error}") from error
+                raise SourceError(f"{self.name}: a message can't be read: {error}") from error
             self._decoder = Decoder(self.resolution, self.counters)
 
     def _subscribe(self, found_s: float) -> bool:
@@ -120,7 +120,7 @@ class TopicConnection:
         found = self._wait_for(self._published, found_s, nobody)
         kind = next((kind for kind in found if kind in EVENT_TYPES), None)
         if kind is None:
-            raise NotUnderstood(f"{self.name} has {found[0]}, not events: give a topic of events")
+            raise SourceError(f"{self.name} has {found[0]}, not events: give a topic of events")
         package, _, name = kind.split("/")
         try:
             message = getattr(import_module(f"{package}.msg"), name)
