@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.errors import SourceError
 from livesnn.events.packet import (
     DISORDER_US,
     EVENTS_DTYPE,
@@ -52,10 +51,6 @@ class DenoiseSpec:
     # those of hot pixels, or dropped by the refractory time, don't.
     activity_us: int = 10_000
 
-    def __post_init__(self) -> None:
-        if min(self.hot_hz, self.refractory_us, self.activity_us) < 0:
-            raise SourceError(f"{self}: rates and times can't be negative: give 0 to leave a filter out")
-
 
 class DenoiseCounts(NamedTuple):
     """Where the events went: ``events`` that came = ``kept`` + the others. ``outside``: of the sensor."""
@@ -79,9 +74,8 @@ class DenoiseCounts(NamedTuple):
 
 
 class DenoiseState:
-    """All that `denoise` remembers of a stream, 14 bytes a pixel. The caller owns it; `denoise` changes it in place.
+    """All that `denoise` remembers of a stream, 14 bytes a pixel, and changes in place.
 
-    Other states are returned anew; copying this one would take longer than filtering a packet.
     ``times_learned``: how often hot pixels have been learned to the end. Raises as `require_usual_size`.
     """
 
@@ -133,10 +127,7 @@ class DenoiseState:
         self._clock[NEWEST] = NEVER
 
     def learn_again(self) -> None:
-        """Learn hot pixels from the next event on; those known are dropped until it is done, and forgotten then.
-
-        Of all the methods only this and the properties may be called from any thread.
-        """
+        """Learn hot pixels from the next event on, and drop those known until then; may be called from any thread."""
         self._learn_again = True
 
     def read(self, packet: Events, position: int, kept: Events, spec: DenoiseSpec) -> tuple[int, int]:
@@ -213,8 +204,7 @@ def denoise_packets(
     """Yield packets without their noise.
 
     A packet may come in several pieces, and empty ones come too: their `now_us` tells that time goes by. ``state`` is
-    changed. ``enabled`` is called once a packet, in the thread that iterates; False lets the packet pass as it is.
-    ``epoch``: of the packet before the first, where ``state`` knows it.
+    changed. ``enabled`` is called once a packet; False lets it pass as it is. ``epoch``: of the packet before.
     """
     for packet in packets:
         if epoch != (epoch := packet.epoch):

@@ -134,7 +134,6 @@ class Closing:
     """A base class for what is closed at the end of a `with` block."""
 
     def close(self) -> None:
-        """Release what is held. Safe to call twice."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -48,7 +48,7 @@ THINNED = ((0.6, 1), (0.7, 2), (0.8, 4), (0.9, 8), (1.0, 32))
 
 
 def packet_bytes(packet: Packet) -> int:
-    """Return the memory that a packet takes, in bytes; more than 0, so that a queue of empty ones is bounded too."""
+    """Return a packet's memory in bytes; more than 0, so that a queue of empty ones is bounded too."""
     return packet.events.nbytes + 256
 
 

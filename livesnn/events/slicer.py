@@ -271,19 +271,9 @@ def _scale_axis(sensor_size: int, crop_size: int, size: int, step: int) -> npt.N
     return np.where(inside, offset * size // crop_size * step, FAR).astype(np.int32)
 
 
-def _fill(
-    events: Events,
-    position: int,
-    columns: npt.NDArray[np.int32],
-    rows: npt.NDArray[np.int32],
-    counts: npt.NDArray[np.uint16],
-    newest_us: int,
-    end_us: int,
-    longest_gap_us: int,
-    n_events: int,
-    stop_at: int,
-    each: int,
-) -> tuple[int, int, int, int]:
+def _fill(  # type: ignore[no-untyped-def]
+    events, position, columns, rows, counts, newest_us, end_us, longest_gap_us, n_events, stop_at, each
+):
     """Add ``each`` to ``counts`` (flat [C*H*W + 1], changed in place) for events until the slice ends or time jumps.
 
     Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``. What is

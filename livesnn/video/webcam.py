@@ -147,11 +147,7 @@ class WebcamConnection:
         self._now_us: int | None = None
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
-        """Wait for the next picture, however long it takes, and return its events and time.
-
-        Raises SourceLost when the webcam has been unplugged, or closed, and SourceError when its pictures aren't of 8
-        bits and one, three or four channels.
-        """
+        """Wait for the next picture, however long it takes, and return its events and time; see `Connection.read`."""
         if self._capture is None:
             raise SourceLost(f"{self.name} is closed: open it again")
         try:

@@ -131,10 +131,7 @@ class CameraConnection:
         self._sensor.attach(driver)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
-        """Return the next packet's events, none when none have come in the time; see `Connection.read`.
-
-        Raises SourceLost when the camera has been unplugged, or closed; everything it sent has been returned then.
-        """
+        """See `Connection.read`; SourceLost: it has been unplugged, or closed, and all it sent has been returned."""
         if self._driver is None:
             raise SourceLost(f"{self.name} is closed: open it again")
         deadline_s = self._clock() + timeout_s

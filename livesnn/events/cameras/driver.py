@@ -12,10 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.sensitivity import (
-    Abilities,
-    SensorSettings,
-)
+from livesnn.events.cameras.sensitivity import Abilities, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 

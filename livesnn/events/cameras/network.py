@@ -18,12 +18,7 @@ import numpy as np
 from livesnn.errors import SourceError, reason_of
 from livesnn.events.cameras.driver import SourceLost
 from livesnn.events.cameras.reconnecting import QuietTime, ReconnectingSource
-from livesnn.events.formats.aedat4_layout import (
-    PACKET_HEADER,
-    Decompressor,
-    Header,
-    parse_header,
-)
+from livesnn.events.formats.aedat4_layout import PACKET_HEADER, Decompressor, Header, parse_header
 from livesnn.events.formats.aedat4_reader import decode_events
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.files import closed_on_error
@@ -114,10 +109,7 @@ _RESTART = "start the server again"
 
 
 def open_stream(uri: str, *, notify: Notify) -> EventSource:
-    """Connect to ``tcp://HOST:PORT``, and again whenever the server comes back.
-
-    Raises SourceError when the address isn't valid, no server answers there, or it doesn't send a stream of events.
-    """
+    """Connect to ``tcp://HOST:PORT``, and again whenever the server comes back. Raises SourceError."""
     address = parse_address(uri)
     return ReconnectingSource(lambda: StreamConnection(address), notify=notify)
 
@@ -199,11 +191,7 @@ class StreamConnection:
         self._quiet = QuietTime(DELIVERED_US)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
-        """Return the next packet's events, none when none has come whole in the time; see `Connection.read`.
-
-        Raises SourceLost when the server hangs up, stops within a packet, or sends what isn't a packet; or after
-        `close`.
-        """
+        """See `Connection.read`; SourceLost: it hung up, stopped within a packet, sent none, or is closed."""
         deadline_s = time.monotonic() + timeout_s
         try:
             content = self._next_content(deadline_s)

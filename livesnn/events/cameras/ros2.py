@@ -156,10 +156,7 @@ class TopicConnection:
         return read_head(octets, cdr=True, packed=self._packed)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
-        """Return the next message's events, none when none has come in the time; see `Connection.read`.
-
-        Raises SourceLost when nobody publishes the topic any more, or a message is damaged.
-        """
+        """See `Connection.read`; SourceLost: nobody publishes the topic any more, or a message is damaged."""
         if not self._messages:
             self._ros.spin(timeout_s)
         if self._messages:
