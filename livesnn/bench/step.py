@@ -73,7 +73,7 @@ def bench_step(
         raise LivesnnError(f"--engines {' '.join(engines)} names an engine twice: give each once")
     model = model or DEFAULT_MODEL
     onnx = load_model(model, "onnx")
-    inputs = _inputs(onnx.card, source, n_frames)
+    inputs = inputs_of(onnx.card, source, n_frames)
     densities = [result.density for result in run_frames(inputs, onnx)]
     models, left_out = _models(model, engines)
     passes = by_turns({**models, **(peers or {})}, inputs, repeats)
@@ -149,7 +149,7 @@ def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTime
     return {"ratio": medians, "ratio_spread": ratios, **more}
 
 
-def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
+def inputs_of(card: ModelCard, source: str, most: int) -> list[Frame]:
     opened: EventSource
     if source:
         opened = event_source(open_source(source))

@@ -71,6 +71,7 @@ MODULES = dict.fromkeys(("step", "latency", "startup"), "step")  # there; the ot
 STUDIES = {
     "people": ("people",),
     "transfer": ("accuracy", "transfer"),
+    "sensors": ("accuracy", "sensors"),
     "teach": ("accuracy", "teach"),
     "formats": ("format_peers",),
     "sustained": ("sustained",),
@@ -113,7 +114,7 @@ def bench(
       startup    from the start to the first picture
       denoise    the noise filters on one core
 
-    In a clone of the repository, NAME can also be people, transfer, teach, formats, sustained or train.
+    In a clone of the repository, NAME can also be people, transfer, sensors, teach, formats, sustained or train.
     `livesnn bench people --help` describes the options of people, and so on.
 
     In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are

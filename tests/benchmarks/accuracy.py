@@ -1,6 +1,6 @@
-"""How right a model of gestures decides: on clips of real people, and on taught movements.
+"""How right a model of gestures decides: on clips of real people, on sensors of other sizes, on taught movements.
 
-`python tests/benchmarks/accuracy.py transfer --data DIR` or `… teach`.
+`python tests/benchmarks/accuracy.py transfer --data DIR`, `… sensors` or `… teach`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import astuple, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.bench import machine
 from livesnn.card import InputSpec
@@ -25,23 +27,31 @@ from livesnn.console import say, write_json
 from livesnn.errors import DataError
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Events, EventSource, Packet, Resolution
-from livesnn.events.slicer import Frame, Slicer
+from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.load import load_model
 from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
-from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_stream
+from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_clip, gesture_stream
 from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
 from livesnn.teach.learn import teach
 from livesnn.teach.lesson import Take, clips_of
 from livesnn.train.compare import score_interval
+from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.evaluate import evaluate
+from livesnn.video import emulate
 from tests.fake_source import joined
+from tests.webcam_pictures import gesture_pictures
 
 Change = Callable[[Events, Resolution], Events]
 Shares = dict[str, float]
 
 # bench_transfer
 SHIFT_PX, MIRRORED = 12, "mirrored"
+
+# bench_sensors
+SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resolution(640, 480))
+"""A quarter of a DVS128, a DVS128, a DAVIS346 and a DVXplorer."""
 
 # bench_teach
 STILL_S, TAUGHT_S, ASKED_S = 2.0, 10.0, 20.0
@@ -192,6 +202,65 @@ def _warnings(path: Path, source: EventSource) -> Iterator[str]:
         yield f"{path.name}: {counted.out_of_bounds:,} events outside the sensor were dropped"
 
 
+def bench_sensors(model: str, people: int, sensors: Sequence[Resolution] = SENSORS) -> dict[str, object]:
+    """Decide on one window of each gesture of ``people`` simulated people, as each of the ``sensors`` sees them.
+
+    Returns
+    -------
+    For each sensor, and for a "webcam" whose pictures are turned into events (`Emulator`): its mean ``events_per_s``,
+    and the right share of ``n`` clips with its 95 % interval (Wilson). Counts are ``scaled`` by area, as `Slicer`
+    does it, or taken ``as_they_come``. The state is ``reset`` at each clip, or ``carried`` from clip to clip in
+    random order.
+
+    Raises
+    ------
+    DataError
+        The model has other classes, or its card doesn't give its sensor's pixels per cell.
+    """
+    loaded = load_model(model)
+    card = loaded.card
+    if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
+        raise DataError(f"{card.name} can't be measured on other sensors: give --model gestures")
+    return {
+        **{f"{sensor.width}x{sensor.height}": _on_sensor(loaded, sensor, people) for sensor in sensors},
+        "webcam": _on_sensor(loaded, emulate.RESOLUTION, people, filmed=True),
+    }
+
+
+def _on_sensor(model: Model, sensor: Resolution, people: int, *, filmed: bool = False) -> dict[str, object]:
+    scaled = model.card.input
+    specs = {"scaled": scaled, "as_they_come": replace(scaled, cell_pixels=None)}
+    frames: dict[str, list[Frames]] = {name: [] for name in specs}
+    seconds = (scaled.window + 1) * (scaled.slice.delta_t_us or 0) * 1e-6
+    performed = [(gesture, seed) for gesture in GESTURES for seed in range(people)]
+    rates = []
+    for gesture, seed in performed:
+        if filmed:
+            events = _emulated(*gesture_pictures(gesture, seed, seconds, use="validation"))
+        else:
+            events = gesture_clip(gesture, seed, seconds, use="validation", resolution=sensor)
+        rates.append(len(events) / seconds)
+        for name, spec in specs.items():
+            frames[name].append(stack_clip(events, sensor, spec, spec.window))
+    labels = np.array([GESTURES.index(gesture) for gesture, _ in performed], np.int64)
+    names = tuple(f"{gesture}/{seed}" for gesture, seed in performed)
+    shares = {name: _shares(model, Clips(np.stack(each), labels, names, GESTURES)) for name, each in frames.items()}
+    return {"events_per_s": fmean(rates), "n": len(performed), **shares}
+
+
+def _emulated(pictures: npt.NDArray[np.uint8], times_us: npt.NDArray[np.int64]) -> Events:
+    """Return the events emulated from a webcam's pictures, from its second one on."""
+    emulator = emulate.Emulator()
+    packets = [emulator.push(picture, int(t_us)) for picture, t_us in zip(pictures, times_us, strict=True)]
+    return np.concatenate(packets)
+
+
+def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]:
+    measured = evaluate(model, clips)
+    found = {"reset": measured.accuracy_reset, "carried": measured.accuracy_carried}
+    return {name: astuple(score_interval(round(share * len(clips)), len(clips))) for name, share in found.items()}
+
+
 def bench_teach(model: str, repeats: int) -> dict[str, object]:
     """Teach a model each movement of `TEACHABLE` with ten seconds of each of ``repeats`` people, one lesson per pair.
 
@@ -304,6 +373,19 @@ def _transfer(data: Path = Path("data"), model: str = "gestures") -> None:
     write_json({"machine": machine(), "transfer": bench_transfer(data, model)})
 
 
+def _sensors(model: str = "gestures", people: int = 100) -> None:
+    """Measure the accuracy on simulated people, seen by sensors of several sizes and by a webcam.
+
+    Parameters
+    ----------
+    model
+        Model of gestures, by name or folder.
+    people
+        Number of simulated people for each gesture.
+    """
+    write_json({"machine": machine(), "sensors": bench_sensors(model, people)})
+
+
 def _teach(model: str = "gestures", repeats: int = 5) -> None:
     """Teach a model new movements from simulated people, and measure what it then decides.
 
@@ -318,4 +400,4 @@ def _teach(model: str = "gestures", repeats: int = 5) -> None:
 
 
 if __name__ == "__main__":
-    run_script({"transfer": _transfer, "teach": _teach}[sys.argv.pop(1)])
+    run_script({"transfer": _transfer, "sensors": _sensors, "teach": _teach}[sys.argv.pop(1)])

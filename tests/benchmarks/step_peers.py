@@ -1,32 +1,35 @@
 """One step of a model beside other frameworks: `python tests/benchmarks/step_peers.py`, or `make peers`.
 
-The same network runs with torch.compile and in OpenVINO, SpikingJelly, snnTorch and Norse, as far as they are
-installed. `make peers` installs them in an environment of their own.
+The same network runs on ONNX Runtime's own 8-bit kernels, with torch.compile and in OpenVINO, SpikingJelly, snnTorch
+and Norse, as far as they are installed. `make peers` installs them in an environment of their own.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from livesnn.bench import EngineName, machine
-from livesnn.bench.step import THREADS, bench_step
+from livesnn.bench.step import THREADS, BoundOnnx, bench_step, inputs_of
 from livesnn.card import ModelCard
 from livesnn.cli.parser import run_script
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.slicer import Frame
-from livesnn.infer.load import model_folder
+from livesnn.infer.load import load_model, model_folder, read_card
 from livesnn.infer.model import Model, State, zero_state
-from livesnn.infer.onnx_engine import feeds
+from livesnn.infer.onnx_engine import feeds, load_graph
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.lif import Surrogate
 from livesnn.weights import load_weights, weights_to_run
@@ -124,6 +127,43 @@ class FrameworkModel:
         return self._net.advance(scaled[0])[0].numpy(), ()
 
 
+RANGED = 10  # Frames from which ONNX Runtime's 8-bit kernels take the range of their currents
+
+
+def int8_model(folder: Path, source: str, *, threads: int) -> Model:
+    """Return the model with its blocks' convolutions in ONNX Runtime's own 8 bits, with a scale per channel.
+
+    It isn't quite the same network: currents too are rounded to 8 bits, over their range on the first frames.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    onnx = load_model(folder, "onnx", threads=threads)
+
+    def calibration() -> Iterator[dict[str, npt.NDArray[np.generic]]]:
+        state = onnx.initial_state()
+        for frame in inputs_of(onnx.card, source, RANGED):
+            yield feeds(onnx.card, frame, state)
+            _, state = onnx.step(frame, state)
+
+    inputs = calibration()
+    nodes = [node.name for node in load_graph(folder / "model.onnx").graph.node if node.op_type == "Conv"]
+    logging.disable(logging.WARNING)  # it recommends preprocessing, which the session does anyway
+    with tempfile.TemporaryDirectory() as scratch:
+        quantize_static(
+            folder / "model.onnx",
+            Path(scratch) / "int8.onnx",
+            SimpleNamespace(get_next=lambda: next(inputs, None)),  # a CalibrationDataReader
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_quantize=nodes[1:],  # without the stem's
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        logging.disable(logging.NOTSET)
+        return BoundOnnx(Path(scratch) / "int8.onnx", onnx.card, threads=threads)
+
+
 FRAMEWORKS = ("spikingjelly", "snntorch", "norse")
 BUILDERS: dict[str, tuple[str, Callable[[Path, int], Model]]] = {
     "torch-compile": ("torch", CompiledModel),
@@ -148,6 +188,8 @@ def bench_step_peers(
             left_out[name] = peer
         else:
             peers[name] = peer
+    if read_card(model).network.weight_bits == 8:
+        peers["onnx-int8"] = int8_model(model_folder(model), source, threads=THREADS)
     return bench_step(model, repeats, source, engines=engines, peers=peers) | {"peers_left_out": left_out}
 
 

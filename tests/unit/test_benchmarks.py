@@ -76,7 +76,8 @@ def test_what_is_not_installed_is_left_out_with_the_command_that_installs_it(
     missing = {name: ("no_such_package", build) for name, (_, build) in step_peers.BUILDERS.items()}
     monkeypatch.setattr(step_peers, "BUILDERS", missing)
     step = json.loads(json.dumps(step_peers.bench_step_peers(str(folder), 1, engines=("onnx",))))
-    assert step["peers"] == {}
+    assert set(step["peers"]) == {"onnx-int8"}  # which comes with ours
+    assert 0 <= step["peers"]["onnx-int8"]["same_decision"] <= 1
     assert step["peers_left_out"]["norse"] == "not installed: pip install no_such_package"
     assert "onnx" in step["engines"]
 
