@@ -152,10 +152,7 @@ def process_pool(processes: int, *, threads: int = 1) -> Iterator[ProcessPoolExe
 
 
 def _begin_worker(threads: int) -> None:
-    """Let a process of a pool end with its parent and ignore Ctrl-C, and limit its libraries' threads.
-
-    It is here because this module imports none of them: they read their variables when they are imported.
-    """
+    """Let a process of a pool end with its parent and ignore Ctrl-C, and limit its libraries' threads."""
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with(parent.pid)

@@ -18,7 +18,7 @@ from livesnn.infer.model import Model
 from livesnn.session.playback import Playback
 from livesnn.session.session import SourceLike, source_name
 from livesnn.sources import is_live, is_webcam
-from livesnn.video import EMULATED
+from livesnn.video.frame_source import EMULATED
 
 Play = Callable[[SourceLike, str | None], None]  # Plays a source, with a model of its own if one is named
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from livesnn.outputs.loop import OutputLoop
     from livesnn.outputs.ros2 import Ros2Output
     from livesnn.outputs.served_source import ServedSource
-    from livesnn.video import FrameSource
+    from livesnn.video.frame_source import FrameSource
 
 PAGE_PORT = 7788
 

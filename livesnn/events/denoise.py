@@ -159,10 +159,7 @@ class DenoiseState:
 
 
 def stand_out(counts: npt.NDArray[np.integer], least: float) -> npt.NDArray[np.bool_]:
-    """Return which pixels have ``least`` events or more, and `_HOT_TIMES` as many as the mean of their neighbours.
-
-    ``counts`` [H + 2, W + 2] have a border of zeros; the result is [H, W].
-    """
+    """Return which pixels [H, W] are hot, by counts with a border of zeros, [H + 2, W + 2]."""
     own = counts[1:-1, 1:-1]
     rows = counts[:-2] + counts[1:-1] + counts[2:]
     around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - own

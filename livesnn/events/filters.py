@@ -57,8 +57,7 @@ class Orientation:
 def orient(events: Events, resolution: Resolution, orientation: Orientation) -> Events:
     """Return events as an upright camera of ``orientation.resolution(resolution)`` would see them.
 
-    ``events``, EVENTS_DTYPE [N], isn't changed, and is returned itself where nothing is to be done. Order, times and
-    polarities stay. Events outside ``resolution``, which is of their coordinates, stay outside.
+    ``events`` aren't changed, and are returned themselves where nothing is to be done. Events outside stay outside.
     """
     if orientation == Orientation():
         return events
@@ -156,10 +155,7 @@ class Stretch:
 
 
 def between(packets: Iterable[Packet], from_us: int, to_us: int) -> Iterator[Packet]:
-    """Yield what lies in a stretch of a recording: times from ``from_us`` on and before ``to_us``.
-
-    It ends with the first packet that begins later; packets without an event in it are left out.
-    """
+    """Yield what lies in a recording from ``from_us`` on, up to the first packet that begins after ``to_us``."""
     for packet in packets:
         times = packet.events["t"]
         if times.size and times[0] >= to_us:

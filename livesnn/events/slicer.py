@@ -274,10 +274,9 @@ def _scale_axis(sensor_size: int, crop_size: int, size: int, step: int) -> npt.N
 def _fill(  # type: ignore[no-untyped-def]
     events, position, columns, rows, counts, newest_us, end_us, longest_gap_us, n_events, stop_at, each
 ):
-    """Add ``each`` to ``counts`` (flat [C*H*W + 1], changed in place) for events until the slice ends or time jumps.
+    """Add ``each`` to ``counts`` (flat [C*H*W + 1]) for events until the slice ends or time jumps.
 
-    Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``. What is
-    outside the crop is counted last: a branch that no processor can foresee takes as long as all the rest.
+    What is outside the crop is counted last: a branch that no processor can foresee takes as long as all the rest.
     """
     channel_size = counts.size // 2
     nowhere = counts.size - 1

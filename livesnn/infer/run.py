@@ -37,7 +37,7 @@ from livesnn.infer.load import Engine, load_model, read_card
 from livesnn.infer.model import Model, density_and_mean
 from livesnn.infer.reason import Reason, activity, count_blocks, reason
 from livesnn.sources import open_source
-from livesnn.video import FrameSource, Limit
+from livesnn.video.frame_source import FrameSource, Limit
 
 StateMode = Literal["carry", "reset"]
 """Whether the state lives for ever, or is zeroed at the beginning of each window as well."""

@@ -34,7 +34,7 @@ from livesnn.infer.switching_engine import PREPARING, in_use, note_of
 from livesnn.progress import Notify, Progress, no_notice, no_progress
 from livesnn.signals import ending_sets
 from livesnn.sources import open_source
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource
 
 MANY = 0.25  # Share of the windows without a gesture for one reason that is worth a word in the summary.
 

@@ -18,7 +18,7 @@ from livesnn.infer.run import Result
 from livesnn.progress import Notify
 from livesnn.sources import Source
 from livesnn.threads import Latest
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource
 
 PICTURES_PER_S = 30
 

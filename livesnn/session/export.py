@@ -24,7 +24,7 @@ from livesnn.session.control import Choices, Control
 from livesnn.session.decision_table import DecisionRow, write_rows
 from livesnn.sources import is_live, open_source
 from livesnn.threads import WAKE_S
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource
 
 MP4, CSV, AEDAT4 = ".mp4", ".csv", ".aedat4"
 

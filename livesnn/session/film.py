@@ -35,7 +35,7 @@ from livesnn.session.verdict import (
     Verdict,
     verdict_of,
 )
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import silence
 
 Picture = npt.NDArray[np.uint8]  # uint8 [H, W, 3], RGB

@@ -29,7 +29,7 @@ from livesnn.progress import Progress, no_progress
 from livesnn.session.camera_settings import Mounting
 from livesnn.session.statistics import Counts
 from livesnn.sources import Source, open_source
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource
 
 RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a pause to hold
 PAUSING, RECONNECTING = "pausing", "reconnecting"

@@ -22,7 +22,7 @@ from livesnn.events.packet import Events, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.simulate import DIGITS_URI
 from livesnn.simulate.saccades import CYCLE_US, saccade_recording
-from livesnn.video import NO_LIMIT, FrameSource, Limit
+from livesnn.video.frame_source import NO_LIMIT, FrameSource, Limit
 from livesnn.video.video_file import check_takes_video, fit
 
 FloatArray = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from livesnn.simulate.digits import TurningDigits
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES, PEOPLE, names_like
 from livesnn.simulate.scene import LAMP_SHARE
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource
 
 _SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}
 """Seeds used when none is given: a well-lit person whom the model recognises, and a clear digit."""

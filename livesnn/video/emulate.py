@@ -84,11 +84,9 @@ def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
 
 
 def open_video_events(path: Path, stream: str | None, progress: Progress) -> Recording:
-    """Open a video as its events: the stream `EMULATED`, of a sensor of 128×128.
+    """Open a video as its events: the stream `EMULATED`, of a sensor of 128×128; raises as `open_video` does.
 
-    ``progress`` reports while all of it is read for its duration, where the file doesn't give it. Raises SourceError
-    if there is no such file, another stream is asked for, or it has too few pictures a second, and FormatError if it
-    isn't a video that can be decoded.
+    SourceError also if another stream is asked for, or it has too few pictures a second.
     """
     if stream not in (None, EMULATED):
         raise SourceError(f"{path}: a video has no event stream {stream!r}: leave --stream out")

@@ -202,10 +202,7 @@ class Video(FrameSource):
     def _whole_frames(
         self, wanted: Callable[[int], bool], from_frame: int = 0
     ) -> Iterator[tuple[int, Picture | None]]:
-        """Yield the number of each frame, with its picture as decoded, BGR [H, W, 3], where it is wanted.
-
-        From ``from_frame`` on, or somewhere before it.
-        """
+        """Yield frames' numbers from ``from_frame`` on or before it, and their pictures as decoded where wanted."""
         failed = False
         newest: tuple[int, Picture | None] | None = None
         with Reading(self.path, self.fps) as reading:
@@ -244,11 +241,7 @@ class Video(FrameSource):
 
 
 def open_video(path: str | Path, progress: Progress = no_progress) -> Video:
-    """Open a video file and look at its first frame; ``progress``: see `Video`.
-
-    Raises SourceError when there is no such file, or it can't be opened, and FormatError when it isn't a video, none
-    that can be decoded, or one of an impossible size or rate.
-    """
+    """Open a video file and look at its first frame; raises SourceError, or FormatError where it can't be decoded."""
     path = Path(path)
     container = container_of(file_head(path, HEAD_BYTES, "video"))
     if container is None:

@@ -67,11 +67,6 @@ def test_no_time_at_all_is_refused_in_one_line(seconds: float) -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_any_other_time_is_taken() -> None:
-    for seconds in (None, 1e-9, float("inf")):
-        check_seconds(seconds)
-
-
 @pytest.mark.parametrize("live", [True, False])
 def test_what_is_known_of_a_packet_stays_with_it(live: bool) -> None:
     found = [*taken(live=live, seconds=None if live else 0.55)]

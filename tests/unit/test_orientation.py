@@ -54,22 +54,6 @@ def test_an_upright_camera_s_events_are_returned_themselves() -> None:
     assert orient(events, Resolution(9, 9), Orientation()) is events
 
 
-@given(sensor=sensors, seed=st.integers(0, 1000), quarter_turns=st.integers(0, 4))
-def test_turns_add_up(sensor: Resolution, seed: int, quarter_turns: int) -> None:
-    events = turned = random_events(sensor, seed)
-    size = sensor
-    for _ in range(quarter_turns):
-        turned, size = orient(turned, size, Orientation(1)), Orientation(1).resolution(size)
-    assert np.array_equal(orient(events, sensor, Orientation(quarter_turns % 4)), turned)
-
-
-@given(sensor=sensors, seed=st.integers(0, 1000), quarter_turns=st.sampled_from([0, 2]))
-def test_the_mirror_of_a_mirror_is_the_scene(sensor: Resolution, seed: int, quarter_turns: int) -> None:
-    events = random_events(sensor, seed)
-    mirror = Orientation(quarter_turns, mirrored=True)
-    assert np.array_equal(orient(orient(events, sensor, mirror), sensor, mirror), events)
-
-
 @given(sensor=sensors, seed=st.integers(0, 1000), orientation=orientations)
 def test_events_stay_inside_with_their_times_and_polarities_and_the_packet_is_not_changed(
     sensor: Resolution, seed: int, orientation: Orientation
@@ -90,14 +74,6 @@ def test_events_outside_stay_outside(orientation: Orientation, x: int, y: int) -
     moved = orient(np.array([(0, x, y, True)], EVENTS_DTYPE), sensor, orientation)[0]
     size = orientation.resolution(sensor)
     assert (moved["x"] < size.width and moved["y"] < size.height) == (x < 30 and y < 20)
-
-
-@given(split=st.integers(0, 40), seed=st.integers(0, 1000), orientation=orientations)
-def test_how_packets_are_split_changes_nothing(split: int, seed: int, orientation: Orientation) -> None:
-    sensor = Resolution(33, 21)
-    events = random_events(sensor, seed)
-    parts = [orient(part, sensor, orientation) for part in (events[:split], events[split:])]
-    assert np.array_equal(np.concatenate(parts), orient(events, sensor, orientation))
 
 
 @pytest.mark.parametrize("quarter_turns", [-1, 4, 90])

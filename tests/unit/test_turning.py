@@ -17,7 +17,7 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.digits import STEPS, TURNS, TurningDigits, draw_digit, turned
 from livesnn.simulate.sources import open_simulation
 from livesnn.sources import event_source
-from livesnn.video import Limit
+from livesnn.video.frame_source import Limit
 
 RULE = SliceRule(delta_t_us=100_000)
 GREY = InputSpec(28, 28, RULE, kind="video", channels=1, count_max=255, scale=1 / 255)

@@ -18,7 +18,7 @@ from livesnn.events.recording import open_recording
 from livesnn.infer.run import FrameStream
 from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
 from livesnn.sources import open_source
-from livesnn.video import FrameSource
+from livesnn.video.frame_source import FrameSource
 from tests.fake_source import joined
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 

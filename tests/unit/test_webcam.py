@@ -22,8 +22,8 @@ from livesnn.infer.load import load_model
 from livesnn.outputs.lines import RunOptions, decide_all
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker
-from livesnn.video import FrameSource
 from livesnn.video.emulate import GAP_US, RESOLUTION, Emulator
+from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import open_video
 from livesnn.video.webcam import WebcamConnection, open_webcam, webcams
 from tests.fake_source import PATIENCE_S

@@ -148,9 +148,6 @@ class ReconnectingSource(Closing):
         # Counters of earlier connections, and this one: one value, so that no thread sees half a change.
         self._connected: tuple[SourceCounters, Connection | None] = (SourceCounters(), opened)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {self.resolution.words})"
-
     @property
     def counters(self) -> SourceCounters:
         before, connection = self._connected
