@@ -44,8 +44,6 @@ DENSITY = 0.05
 LEVELLED_FRAMES = 70
 """Frames on which the layers' density is set."""
 RATES = (250_000, 500_000, 750_000, 1_000_000, 1_500_000, 2_000_000)
-LEAST_RATE = 10_000
-"""Rate below which no lower one is tried."""
 SECONDS = 20.0
 WARM_UP_S = 3.0
 CORES = 2
@@ -69,8 +67,7 @@ def bench_sustained(
 
     The network is an STS-ResNet 64 wide at 128×128. Its layers spike at a density of 5 % on the recording's frames of
     a thousand events. The events come evenly, one packet a millisecond, to a window in its own process on two
-    processors. A rate is sustained if nothing is dropped for ``seconds``. If the lowest rate isn't, halves of it
-    follow until one is.
+    processors. A rate is sustained if nothing is dropped for ``seconds``.
 
     Parameters
     ----------
@@ -212,16 +209,12 @@ def _whole_frames() -> tuple[Events, Resolution]:
 
 
 def measure_ramp(rates: Sequence[int], play: Callable[[int], Measured]) -> list[Measured]:
-    """Measure at rising rates up to one that isn't sustained. If none is, go down to one that is."""
+    """Measure at rising rates up to one that isn't sustained."""
     ramp = []
     for rate in sorted(rates):
         ramp.append(play(rate))
         if not ramp[-1].sustained:
             break
-    rate = min(rates)
-    while not any(measured.sustained for measured in ramp) and rate >= 2 * LEAST_RATE:
-        rate //= 2
-        ramp.append(play(rate))
     return ramp
 
 

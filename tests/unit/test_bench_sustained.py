@@ -100,13 +100,6 @@ def test_a_ramp_ends_at_the_first_rate_that_is_not_sustained() -> None:
     assert played(1000, (100, 200)) == ([100, 200], [True, True])
 
 
-def test_where_the_lowest_rate_is_too_much_halves_of_it_follow() -> None:
-    assert played(30_000, (100_000, 200_000)) == ([100_000, 50_000, 25_000], [False, False, True])
-    rates, sustained = played(0, (100_000,))
-    assert rates[-1] == 12_500
-    assert not any(sustained)
-
-
 def test_the_window_is_measured_in_a_process_of_its_own(model: Path, tmp_path: Path) -> None:
     events = np.zeros(20_000, EVENTS_DTYPE)
     events["t"] = np.arange(20_000) * 50
