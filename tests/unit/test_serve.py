@@ -446,6 +446,8 @@ def test_when_nothing_comes_programs_and_pages_hear_so(serve_page: Callable[...,
             aiohttp.ClientSession() as session,
             session.get(f"{page.url}/decisions") as answer,
         ):
+            await answer.content.readuntil(b"\n\n")  # both have joined
+            await first_with(connected, "hello")
             page.decisions.tell(row())
             for told in (b'"decision"', b'"quiet"'):
                 while told not in await answer.content.readuntil(b"\n\n"):
