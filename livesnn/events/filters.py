@@ -155,7 +155,7 @@ class Stretch:
 
 
 def between(packets: Iterable[Packet], from_us: int, to_us: int) -> Iterator[Packet]:
-    """Yield what lies in a recording from ``from_us`` on, up to the first packet that begins after ``to_us``."""
+    """Yield what lies from ``from_us`` on and before ``to_us``; end with the first packet that begins later."""
     for packet in packets:
         times = packet.events["t"]
         if times.size and times[0] >= to_us:

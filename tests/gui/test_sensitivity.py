@@ -65,6 +65,7 @@ def test_slider_presets_and_biases_reach_the_sensor_and_the_rate_is_shown(
         qtbot.waitUntil(lambda: sensor.settings == settings, timeout=WAIT_MS)
 
     assert sensor.configured == []
+    qtbot.waitUntil(lambda: "kev/s" in panel.rates.text(), timeout=WAIT_MS)
     panel.sensitivity.setValue(50)
     follows(SensorSettings(sensitivity=0.5))
     panel.presets["fast"].click()

@@ -145,7 +145,6 @@ class SensorControl:
     def _begin(self, begun_us: int | None) -> None:
         """Begin to measure at a time; None: with the next packet."""
         self._begun_us = begun_us
-        self._passed_us = begun_us or 0
         self._count, self._sample = 0, []
 
     def _configure(self, settings: SensorSettings) -> None:
