@@ -198,12 +198,6 @@ def _run_command(name: str, arguments: list[str]) -> int:
 
             if arguments and arguments[0] in STUDIES:
                 return run_study(*arguments)
-        if name == "serve":
-            from livesnn.cli.all_cameras import ALL, end_with_supervisor, serve_all
-
-            if ALL in arguments:
-                return serve_all(arguments)
-            end_with_supervisor()
         command = COMMANDS[name]
         return call(command.load(), command.parser(name, arguments), arguments)
     except UsageError as error:

@@ -45,18 +45,16 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": reach, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"} | extra
 
 
-def start(
-    command: list[str], variables: Mapping[str, str], *, stdout: int | None = subprocess.PIPE
-) -> subprocess.Popen[str]:
+def start(command: list[str], variables: Mapping[str, str]) -> subprocess.Popen[str]:
     """Start a command in its own session, so that it can be killed together with the processes that it starts.
 
-    ``variables``: its environment. Its stderr is a pipe.
+    ``variables``: its environment. Its stdout and stderr are pipes.
     """
     return subprocess.Popen(
         command,
         env=variables,
         stdin=subprocess.DEVNULL,
-        stdout=stdout,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",

@@ -61,7 +61,6 @@ def serve(
     tcp: Place = None,
     events: Place = None,
     only: Literal["all", "changes"] = "all",
-    all: bool = False,  # noqa: A002 (all_cameras.py deals with it)
     page: PageFlags = PLAIN_PAGE,
     receivers: ReceiverFlags = NO_RECEIVERS,
     actions: ActionFlags = NO_ACTION,
@@ -92,8 +91,6 @@ def serve(
         Send events here in dv-processing's network format. livesnn gui tcp://HOST:PORT shows them.
     only
         Send programs a line for every frame, or only one when the decision changes and one a second.
-    all
-        Serve every event camera that is plugged in, each by a process of its own. Leave out SOURCE.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds

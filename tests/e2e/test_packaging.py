@@ -104,7 +104,7 @@ def test_the_page_for_newcomers_lists_the_libraries_that_the_package_depends_on(
 
 
 DOCKERFILE = (REPOSITORY / "packaging/container/Dockerfile").read_text()
-SERVICE = REPOSITORY / "packaging/systemd/livesnn.service"
+SERVICE = REPOSITORY / "packaging/systemd/livesnn@.service"
 
 
 def instruction(name: str) -> str:
@@ -147,8 +147,8 @@ def test_the_package_can_be_built_from_what_the_container_copies(tmp_path: Path)
 def test_the_container_runs_a_command_of_livesnn_and_not_as_root() -> None:
     entry, command = (json.loads(instruction(name)) for name in ("ENTRYPOINT", "CMD"))
     health = json.loads(instruction("HEALTHCHECK").partition(" CMD ")[2])
-    assert [*entry, *command[:2]] == ["livesnn", "serve", "--all"]
-    assert taken_by_serve(*command[1:])
+    assert [*entry, *command[:2]] == ["livesnn", "serve", "camera"]
+    assert taken_by_serve(*command[2:])
     assert health[-1] in command[-1]
     assert instruction("USER") == "livesnn"
 
@@ -158,15 +158,15 @@ def test_the_service_runs_a_command_of_livesnn() -> None:
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read(SERVICE)
     settings = configparser.ConfigParser(interpolation=None)
-    settings.read_string("[set]\n" + SERVICE.with_suffix(".conf").read_text())
+    settings.read_string("[set]\n" + SERVICE.with_name("livesnn.conf").read_text())
     program, *words = shlex.split(unit["Service"]["ExecStart"])
-    assert (program.rpartition("/")[2], *words) == ("livesnn", "serve", "--all", "$LIVESNN_FLAGS")
-    assert taken_by_serve("--all", *settings["set"]["LIVESNN_FLAGS"].split())
+    assert (program.rpartition("/")[2], *words) == ("livesnn", "serve", "camera:%I", "$LIVESNN_FLAGS")
+    assert taken_by_serve(*settings["set"]["LIVESNN_FLAGS"].split())
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    unit = tmp_path / "livesnn.service"
+    unit = tmp_path / "livesnn@A1.service"
     unit.write_text(SERVICE.read_text().replace("/opt/livesnn/bin/livesnn", sys.executable))
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
@@ -207,7 +207,7 @@ def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token
 
 def test_the_health_check_asks_by_https_where_there_is_a_certificate() -> None:
     scheme_of = runpy.run_path(str(REPOSITORY / "packaging/container/health.py"))["scheme_of"]
-    serve = b"livesnn\0serve\0--all\0--web\x000.0.0.0:7788\0"
+    serve = b"livesnn\0serve\0camera\0--web\x000.0.0.0:7788\0"
     assert scheme_of(serve) == "http"
     assert scheme_of(serve + b"--cert\0cert.pem\0--key\0key.pem\0") == "https"
 
