@@ -4,7 +4,7 @@ A file may claim any size. A decoder of our own calls `require_room` before it m
 unpacks into that much at most. This bounds the time too: what fits is decoded in some seconds. What a library raises
 on damage is in `DAMAGE`.
 
-Libraries in C allocate as they like, and some crash. They get only what was checked before: HDF5 by hdf5_layout.py,
+Libraries in C allocate as they like, and some crash. They get only what was checked before: HDF5 by hdf5.py,
 SQLite by rosbag.py, ONNX Runtime by onnx_graph.py. A process of its own for each file would not replace this. Python
 can limit a process's memory only on Linux, and the 0.2 s of its start are long for the thousand clips of a training.
 """

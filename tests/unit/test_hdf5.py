@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
-from livesnn.events.formats.hdf5 import BLOCK_EVENTS
-from livesnn.events.formats.hdf5_layout import Attributes, WatchedFile, find_places
+from livesnn.events.formats.hdf5 import BLOCK_EVENTS, Attributes, WatchedFile, find_places
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import NOTHING, describe, open_recording
 from livesnn.untrusted import ENTRIES, STREAMS
