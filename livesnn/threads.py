@@ -158,6 +158,12 @@ class BoundedQueue(Generic[T]):
             return sum(map(self._count, self._queue))
 
     @property
+    def oldest(self) -> T | None:
+        """What was put first of what waits and counts; None: nothing."""
+        with self._changed:
+            return next((item for item in self._queue if self._count(item)), None)
+
+    @property
     def ended(self) -> bool:
         """Whether nothing waits, and nothing will come."""
         with self._changed:

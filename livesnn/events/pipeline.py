@@ -1,8 +1,8 @@
 """The one chain from a source to the network, `open_pipeline`.
 
-source → playback clock → time limit → orient → record → gate → on time → denoise → show → buffer → on time
+source → playback clock → time limit → orient → record → gate → on time → denoise → show → buffer
 
-The drop policy is here: `on_time` leaves out what is late.
+The drop policy is here: `on_time` thins what comes late, and the buffer is filled with less the longer others wait.
 """
 
 from __future__ import annotations
@@ -131,16 +131,20 @@ def on_time(
     Every k-th event is a fair sample of a slice. Whole packets left out one after the other would be gaps in it.
     """
     for packet in packets:
-        late = (clock() - packet.arrived_s) / max_age_s if packet.arrived_s else 0.0
-        one_of = next((each for share, each in THINNED if late <= share), 0)
-        if one_of == 1:
-            yield packet
-            continue
-        # A view would keep all of them in memory, where a queue counts only its own.
-        kept = copied(packet.events[::one_of]) if one_of else NO_EVENTS
-        counters.dropped += packet.events.size - kept.size
-        now_us = packet.now_us if one_of else None
-        yield packet._replace(events=kept, now_us=now_us, one_of=packet.one_of * max(one_of, 1))
+        late_s = clock() - packet.arrived_s if packet.arrived_s else 0.0
+        yield _thinned(packet, late_s / max_age_s, counters)
+
+
+def _thinned(packet: Packet, late: float, counters: SourceCounters) -> Packet:
+    """Return a packet with the events that are kept at this share of the greatest age."""
+    one_of = next((each for share, each in THINNED if late <= share), 0)
+    if one_of == 1:
+        return packet
+    # A view would keep all of them in memory, where a queue counts only its own.
+    kept = copied(packet.events[::one_of]) if one_of else NO_EVENTS
+    counters.dropped += packet.events.size - kept.size
+    now_us = packet.now_us if one_of else None
+    return packet._replace(events=kept, now_us=now_us, one_of=packet.one_of * max(one_of, 1))
 
 
 @dataclass(eq=False)
@@ -188,7 +192,12 @@ class Pipeline(Closing):
             yield from self.packets
             return
         self._worker.start()
-        yield from on_time(iter(self.queue.take, None), self.max_age_s, self._behind_queue, self.now_s)
+        for packet in iter(self.queue.take, None):
+            if self.now_s() - packet.arrived_s <= self.max_age_s:
+                yield packet
+            else:
+                self._behind_queue.dropped += packet.events.size
+                yield packet._replace(events=NO_EVENTS, now_us=None)
         if self._worker.error is not None and not self._worker.stop.is_set():
             raise self._worker.error
 
@@ -213,8 +222,11 @@ class Pipeline(Closing):
     def _capture(self, stop: threading.Event) -> None:
         assert self.queue is not None
         for packet in self.packets:
-            known = packet.arrived_s > 0
-            self.queue.put(packet if known else packet._replace(arrived_s=self.now_s()))
+            now_s, oldest = self.now_s(), self.queue.oldest
+            # By how long others wait, so that a burst stays whole if the network catches up with it
+            waited = 0.0 if oldest is None else (now_s - oldest.arrived_s) / self.max_age_s
+            kept = _thinned(packet, min(waited, 1.0), self.before_queue)
+            self.queue.put(kept if kept.arrived_s > 0 else kept._replace(arrived_s=now_s))
             if stop.is_set():
                 break
         self._end()
