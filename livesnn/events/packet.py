@@ -61,7 +61,7 @@ class Packet(NamedTuple):
         A number that changes where the packet doesn't follow on from the one before, as after a reconnection.
     to_utc_us
         What to add to a camera's times for Unix times by the computer's clock, as estimated so far. None where the
-        times aren't a camera's.
+        times aren't a camera's, or two cameras share one clock.
     one_of
         k if only every k-th event is left, because they were late.
     """

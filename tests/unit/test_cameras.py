@@ -18,9 +18,9 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.discovery import DELIVERED_US, CameraConnection, discover, open_camera
 from livesnn.events.cameras.driver import Device
-from livesnn.events.cameras.inivation import InivationCameras, InivationDriver
+from livesnn.events.cameras.inivation import CommonClock, InivationCameras, InivationDriver
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.cameras.sensitivity import Region, SensorSettings
+from livesnn.events.cameras.sensitivity import Clock, Region, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Packet, SourceCounters
 from livesnn.events.slicer import Slicer
 from tests.fake_camera import (
@@ -342,14 +342,27 @@ class Davis(Settable):
 
 
 class Dvs128(Settable):
-    """A DVS128."""
+    """A DVS128, which has a socket for a synchronisation cable."""
 
     Bias = enum.Enum("Bias", "DIFF DIFF_ON DIFF_OFF PR FOLL REFR")
 
     def __init__(self) -> None:
         currents = (30153, 482443, 132, 217, 51, 969)
         biases = {("Bias", bias): value for bias, value in zip(self.Bias, currents, strict=True)}
-        super().__init__(biases)
+        super().__init__({**biases, ("Master",): True})
+
+    def synchronizeWith(self, secondary: object) -> None:  # noqa: N802
+        raise AssertionError("synchronizeAnyTwo is called")
+
+
+class Connected(FakeDriver):
+    """A camera with a socket for a synchronisation cable."""
+
+    def __init__(self, serial: str, *items: Item) -> None:
+        super().__init__(items, serial=serial)
+
+    def synchronizeWith(self, secondary: object) -> None:  # noqa: N802
+        raise AssertionError("synchronizeAnyTwo is called")
 
 
 Sensor = TypeVar("Sensor", bound=FakeDriver)
@@ -360,6 +373,51 @@ def set_up(sensor: Sensor, settings: SensorSettings) -> Sensor:
     with open_camera("camera", cameras=FakeCameras([sensor]), settings=settings) as camera:
         next(packet for packet in camera if packet.events.size)
     return sensor
+
+
+class TestOneClock:
+    def test_two_cameras_have_one_clock_once_both_are_open_and_one_that_is_back_again(self) -> None:
+        set_together: list[tuple[object, object]] = []
+        clock = CommonClock(lambda one, other: set_together.append((one, other)))
+        first, second, again = Connected("A"), Connected("B", ArrayBatch.of(at(7))), Connected("B")
+        drivers = [InivationDriver(camera, clock) for camera in (first, second, again)]
+        drivers[0].configure(SensorSettings(clock="output"))
+        assert set_together == []
+        drivers[1].configure(SensorSettings(clock="external"))
+        assert set_together == [(first, second)]
+        came = drivers[1].poll()
+        assert came is not None
+        assert came["t"].tolist() == [7]
+        drivers[1].close()
+        drivers[2].configure(SensorSettings(clock="external"))
+        assert set_together == [(first, second), (first, again)]
+
+    def test_cameras_that_no_cable_connects_are_an_error(self) -> None:
+        def refuse(one: object, other: object) -> None:
+            raise RuntimeError("RuntimeError: Cameras have not been synchronized!\nStacktrace:\n 0# dv\n")
+
+        clock = CommonClock(refuse)
+        drivers = [InivationDriver(Connected(serial), clock) for serial in "AB"]
+        drivers[0].configure(SensorSettings(clock="output"))
+        with pytest.raises(SourceError, match=r"B refuses these settings \(Cameras have not been synchronized!"):
+            drivers[1].configure(SensorSettings(clock="external"))
+
+    def test_a_third_camera_is_refused(self) -> None:
+        clock = CommonClock(lambda one, other: None)
+        drivers = [InivationDriver(Connected(serial), clock) for serial in "ABC"]
+        for driver in drivers[:2]:
+            driver.configure(SensorSettings(clock="external"))
+        with pytest.raises(SourceError, match="two cameras have one clock already"):
+            drivers[2].configure(SensorSettings(clock="external"))
+        drivers[0].configure(SensorSettings())
+        drivers[2].configure(SensorSettings(clock="external"))
+
+    @pytest.mark.parametrize("clock", ["internal", "external"])
+    def test_the_times_of_a_common_clock_are_left_as_they_are(self, clock: Clock) -> None:
+        cameras = FakeCameras([Connected(SERIAL, ArrayBatch.of(at(7)))])
+        with open_camera("camera", cameras=cameras, settings=SensorSettings(clock=clock)) as camera:
+            packet = next(packet for packet in camera if packet.events.size)
+        assert (packet.to_utc_us is None) == (clock == "external")
 
 
 class TestSettingUp:
@@ -398,10 +456,11 @@ class TestSettingUp:
         assert off[0] < off[1] < off[2]
         assert follower[0] > follower[1] == follower[2]
 
-    def test_a_dvs128_has_currents(self) -> None:
-        sensor = set_up(Dvs128(), SensorSettings(sensitivity=0.5))
+    def test_a_dvs128_has_currents_and_can_follow_another_cameras_clock(self) -> None:
+        sensor = set_up(Dvs128(), SensorSettings(sensitivity=0.5, clock="external"))
         assert 482443 > sensor.getBias(Dvs128.Bias.DIFF_ON) > 30153
         assert 132 < sensor.getBias(Dvs128.Bias.DIFF_OFF) < 30153
+        assert sensor.getMaster() is False
 
     def test_a_camera_that_comes_back_is_set_up_again(self) -> None:
         first, second = Dvxplorer([ArrayBatch.of(at(1)), UNPLUG]), Dvxplorer([ArrayBatch.of(at(2))])
@@ -428,10 +487,13 @@ class TestSettingUp:
 
     def test_dv_processing_has_what_is_asked_of_it(self) -> None:
         camera = pytest.importorskip("dv_processing", reason="needs dv-processing").io.camera
+        assert callable(camera.synchronizeAnyTwo)
+        assert not hasattr(camera.DVXplorerM, "synchronizeWith")
         for kind, ours in ((camera.DVXplorer, Dvxplorer), (camera.DAVIS, Davis), (camera.DVS128, Dvs128)):
             sensor = set_up(ours(), SensorSettings(sensitivity=0.7))
             asked = {*sensor.asked, *(name for name in vars(FakeDriver) if not name.startswith("_"))}
             assert [name for name in asked if not hasattr(kind, name)] == []
+            assert hasattr(kind, "synchronizeWith")
         for kind, members in (
             (camera.DAVIS.Davis346BiasCF, Davis.Davis346BiasCF),
             (camera.DAVIS.Davis240BiasCF, Davis.Davis346BiasCF),

@@ -233,10 +233,11 @@ def test_a_region_masks_all_rows_and_columns_outside_counted_from_below() -> Non
     assert np.flatnonzero(rows == 0).tolist() == [*range(700, 720)]
 
 
-def test_the_rate_limit_is_the_sensors_own() -> None:
-    configured, _ = set_up(SensorSettings(limit_events_per_s=5e6))
+def test_the_rate_limit_and_the_clock_are_the_sensors_own() -> None:
+    configured, _ = set_up(SensorSettings(limit_events_per_s=5e6, clock="external"))
     limiter = configured.rate_limiter
     assert limiter.maximum_events_per_period / limiter.reference_period_us == 5
+    assert configured.clock == neuromorphic_drivers.prophesee_evk4.Clock.EXTERNAL
 
 
 def test_settings_that_a_camera_refuses_are_a_warning_and_it_goes_on() -> None:

@@ -235,6 +235,7 @@ class TestSettings:
             (SensorSettings(biases={"on": 9999}), "can't be 9999: give 1 to 2047"),
             (SensorSettings(region=Region(100, 0, 29, 1)), "128×128"),
             (SensorSettings(region=Region(0, 0, 0, 5)), "128×128"),
+            (SensorSettings(clock="external"), "the clock 'external'"),
         ],
     )
     def test_what_a_camera_cannot_do_is_said(self, settings: SensorSettings, says: str) -> None:
@@ -263,7 +264,7 @@ class TestSettings:
     def test_a_file_gives_back_what_was_saved(self, tmp_path: Path) -> None:
         settings = SensorSettings(
             sensitivity=0.25, speed=-1.0, hold_events_per_s=3e4, biases={"refr": 9}, region=Region(1, 2, 3, 4),
-            limit_events_per_s=1e6,
+            limit_events_per_s=1e6, clock="output",
         )  # fmt: skip
         path = tmp_path / "new" / "camera.json"
         save_settings(path, settings, "Prophesee EVK4")
@@ -272,9 +273,7 @@ class TestSettings:
 
     def test_a_file_may_say_only_what_it_changes(self, tmp_path: Path) -> None:
         path = tmp_path / "camera.json"
-        path.write_text(
-            '{"camera": "DVXplorer", "settings": {"sensitivity": 0.5, "masked": [], "clock": "internal"}}'
-        )
+        path.write_text('{"camera": "DVXplorer", "settings": {"sensitivity": 0.5, "masked": []}}')
         assert load_settings(path) == SensorSettings(sensitivity=0.5)
 
     @pytest.mark.parametrize(

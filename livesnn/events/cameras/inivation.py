@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import (
     Abilities,
     Bias,
+    Clock,
     Region,
     Scale,
     SensorSettings,
@@ -120,6 +123,37 @@ def _listed_abilities(model: str) -> Abilities | None:
     return Abilities(tuple(biases), region=True)
 
 
+class CommonClock:
+    """Gives two cameras one clock once both are open, if a synchronisation cable connects them; from any thread.
+
+    The ends of the cable decide which one leads. dv-processing 2.0.4 has functions for more cameras, but they take a
+    C++ span, which Python can't make. ``synchronize`` is dv_processing.io.camera.synchronizeAnyTwo.
+    """
+
+    def __init__(self, synchronize: Callable[[Any, Any], object]) -> None:
+        self.lock = threading.Lock()
+        """Held while clocks are set; hold it while one of these cameras is read."""
+        self._synchronize = synchronize
+        self._cameras: list[Any] = []
+
+    def join(self, camera: Any) -> None:
+        """Give a camera the clock of the one that joined before. Raises SourceError, and as dv-processing does."""
+        with self.lock:
+            others = [each for each in self._cameras if each is not camera]
+            if len(others) > 1:
+                raise SourceError("two cameras have one clock already: give this one its own")
+            for other in others:
+                self._synchronize(other, camera)
+            self._cameras = [*others, camera]
+
+    def leave(self, camera: Any) -> None:
+        with self.lock:
+            self._cameras = [each for each in self._cameras if each is not camera]
+
+
+_COMMON_CLOCK = CommonClock(lambda one, other: _dv_camera().synchronizeAnyTwo(one, other))
+
+
 class InivationDriver(LibraryDriver):
     """A `Driver` of an open camera of dv_processing.io.camera, which closes it when it is deleted.
 
@@ -127,7 +161,7 @@ class InivationDriver(LibraryDriver):
     a camera that can't be read, or has no events.
     """
 
-    def __init__(self, camera: Any) -> None:
+    def __init__(self, camera: Any, common_clock: CommonClock = _COMMON_CLOCK) -> None:
         with errors_as(SourceError, "the camera can't be read ({}): plug it in again"):
             size, name = camera.getEventResolution(), camera.getCameraName()
             settable = _settable(camera)
@@ -138,10 +172,12 @@ class InivationDriver(LibraryDriver):
         self.dropped = 0  # dv-processing doesn't tell
         self.resolution = Resolution(int(size[0]), int(size[1]))
         self._set = {bias.name: put for bias, put in settable}
+        clocks = get_args(Clock) if hasattr(camera, "synchronizeWith") else ("internal",)
         biases = tuple(bias for bias, _ in settable)
-        self.abilities = Abilities(biases, region=hasattr(camera, "setCropArea"))
+        self.abilities = Abilities(biases, region=hasattr(camera, "setCropArea"), clocks=clocks)
         self._values = {bias.name: bias.default for bias, _ in settable}  # as the sensor has them
-        self._region = Region(0, 0, *self.resolution)
+        self._region, self._clock = Region(0, 0, *self.resolution), SensorSettings().clock
+        self._common_clock = common_clock
 
     def _set_up(self, settings: SensorSettings) -> None:
         """Send what isn't the same as before."""
@@ -153,16 +189,32 @@ class InivationDriver(LibraryDriver):
         if region != self._region:
             self._camera.setCropArea(tuple(region))
             self._region = region
+        if settings.clock != self._clock:
+            self._set_clock(settings.clock)
+            self._clock = settings.clock
+
+    def _set_clock(self, clock: Clock) -> None:
+        camera = self._camera
+        if hasattr(camera, "setMaster"):  # others see it by the cable
+            camera.setMaster(clock != "external")
+        if clock == "internal":
+            self._common_clock.leave(camera)
+        else:
+            self._common_clock.join(camera)
 
     def _poll(self) -> Events | None:
-        batch = self._camera.getNextEventBatch()
-        if batch is not None:
-            return copy_events(batch.numpy(), _FIELDS)
-        if not self._camera.isRunning():
-            raise OSError("unplugged or switched off")
+        own = self._clock == "internal"
+        reading: AbstractContextManager[object] = nullcontext() if own else self._common_clock.lock
+        with reading:
+            batch = self._camera.getNextEventBatch()
+            if batch is not None:
+                return copy_events(batch.numpy(), _FIELDS)
+            if not self._camera.isRunning():
+                raise OSError("unplugged or switched off")
         return None
 
     def close(self) -> None:
+        self._common_clock.leave(self._camera)
         self._camera = None  # its destructor closes it
 
 

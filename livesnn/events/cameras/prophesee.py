@@ -13,7 +13,7 @@ import numpy as np
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
-from livesnn.events.cameras.sensitivity import Abilities, Bias, Dial, SensorSettings
+from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import closed_on_error
 
@@ -75,6 +75,11 @@ _MODELS = {
 
 _LIMITED_US = 1000  # the sensor counts events over this time
 _MOST_LIMITED = (1 << 22) - 1
+_CLOCKS: dict[Clock, str] = {
+    "internal": "INTERNAL",
+    "output": "INTERNAL_WITH_OUTPUT_ENABLED",
+    "external": "EXTERNAL",
+}
 
 
 def _abilities(library: ModuleType, name: str, bounds: object = None) -> Abilities:
@@ -95,6 +100,7 @@ def _abilities(library: ModuleType, name: str, bounds: object = None) -> Abiliti
         tuple(biases),
         region="x_mask" in has,
         rate_limit="rate_limiter" in has,
+        clocks=tuple(_CLOCKS) if "clock" in has else ("internal",),
     )
 
 
@@ -112,6 +118,8 @@ def _configuration(
     if settings.limit_events_per_s is not None:
         limit = round(settings.limit_events_per_s * _LIMITED_US / 1e6)
         fields["rate_limiter"] = camera.RateLimiter(_LIMITED_US, min(max(limit, 1), _MOST_LIMITED))
+    if settings.clock != SensorSettings().clock:
+        fields["clock"] = camera.Clock[_CLOCKS[settings.clock]]
     return camera.Configuration(**fields)
 
 

@@ -208,7 +208,9 @@ class ReconnectingSource(Closing):
         offset_us = self._clock.offset_us
         # A driver keeps what a busy computer doesn't take: that arrived when it was sent.
         arrived_s = min(now_s, (t_us + offset_us) / 1e6)
-        return Packet(events, arrived_s, now_us, self._epoch, offset_us + time.time_ns() // 1000 - clock_us)
+        own = self.sensor.settings.clock == "internal"
+        to_utc_us = offset_us + time.time_ns() // 1000 - clock_us if own else None
+        return Packet(events, arrived_s, now_us, self._epoch, to_utc_us)
 
     def _wait(self) -> Iterator[Packet]:
         """Yield empty packets until an attempt to connect has ended, or it is closed."""

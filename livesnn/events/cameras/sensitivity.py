@@ -21,6 +21,7 @@ Scale = Literal["linear", "current", "coarse-fine"]
 eight times as much with each coarse step."""
 
 Dial = Literal["sensitivity", "speed"]
+Clock = Literal["internal", "output", "external"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Abilities:
     biases: tuple[Bias, ...] = ()
     region: bool = False  # whether the sensor can send a part of its picture only
     rate_limit: bool = False  # whether the sensor itself drops events beyond a rate
+    # Which it can follow, where a cable connects several cameras
+    clocks: tuple[Clock, ...] = ("internal",)
 
     def has(self, dial: Dial) -> bool:
         return any(bias.dial == dial for bias in self.biases)
@@ -98,6 +101,7 @@ class Abilities:
             "biases": [{name: getattr(bias, name) for name in shown} for bias in self.biases],
             "region": self.region,
             "rate_limit": self.rate_limit,
+            "clocks": self.clocks,
         }
 
 
@@ -128,6 +132,7 @@ class SensorSettings:
     biases: Mapping[str, int] = field(default_factory=dict)  # the driver's own, by name; no dial moves these
     region: Region | None = None  # only this part sends events; None: all of it does
     limit_events_per_s: Rate | None = None  # the sensor itself drops what is beyond; None: it doesn't
+    clock: Clock = "internal"
 
     def check(self, abilities: Abilities, sensor: Resolution, camera: str) -> None:
         """Raise SourceError, which says what to change, where the camera can't do it."""
@@ -145,6 +150,7 @@ class SensorSettings:
             "a rate limit": (self.limit_events_per_s is not None, abilities.rate_limit),
             "a sensitivity": (bool(self.sensitivity or self.hold_events_per_s), abilities.has("sensitivity")),
             "a speed": (bool(self.speed), abilities.has("speed")),
+            f"the clock {self.clock!r}": (True, self.clock in abilities.clocks),
         }
         for what, (wanted, possible) in asked.items():
             if wanted and not possible:
@@ -187,10 +193,8 @@ def load_settings(path: Path) -> SensorSettings:
     try:
         octets = path.read_bytes()
         settings = decode_json(octets, _SensorFile).settings
-        # A misspelt field would leave the camera as it is, without a word. Older files have two more.
-        fields = decode_json(octets, dict[str, Any])["settings"]
-        former = {"masked", "clock"} if fields.get("clock") == "internal" else {"masked"}
-        if unknown := fields.keys() - asdict(settings).keys() - former:
+        # A misspelt field would leave the camera as it is, without a word. Older files have masked pixels.
+        if unknown := decode_json(octets, dict[str, Any])["settings"].keys() - asdict(settings).keys() - {"masked"}:
             raise msgspec.ValidationError(f"unknown field {min(unknown)!r}")
         return settings
     except (OSError, msgspec.DecodeError, UnicodeError) as error:
