@@ -167,7 +167,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _run_command(name: str, arguments: list[str]) -> int:
     """Run the command of that name; returns 2 where there is none, or where it doesn't take these arguments."""
-    from livesnn.cli import COMMANDS, MOVED, completion_script, first_page
+    from livesnn.cli.commands import COMMANDS, MOVED, completion_script, first_page
     from livesnn.console import write
     from livesnn.signals import usual_handlers
 

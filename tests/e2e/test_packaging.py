@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from livesnn.cli import COMMANDS
+from livesnn.cli.commands import COMMANDS
 from livesnn.cli.parser import UsageError
 from tests.served import free_port
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.cli import COMMANDS
+from livesnn.cli.commands import COMMANDS
 from livesnn.cli.options import AS_USUAL
 from livesnn.errors import LivesnnError
 from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray, probabilities, winner

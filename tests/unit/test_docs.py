@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.cli import COMMANDS
+from livesnn.cli.commands import COMMANDS
 from livesnn.cli.parser import Parser
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import pytest
 
 import livesnn
 from livesnn.__main__ import main
-from livesnn.cli import COMMANDS, GROUPS, Command
+from livesnn.cli.commands import COMMANDS, GROUPS, Command
 from livesnn.cli.models import TRAINING_GROUPS
 from livesnn.cli.parser import MORE_OPTIONS, Parser
 from livesnn.train.resolve import Flags
