@@ -44,7 +44,9 @@ SHELL = 'exec "$0" -m livesnn "$@"'
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["livesnn.threads", "msgspec", "livesnn.cli.commands", "argparse", "livesnn.sources"])
+@pytest.mark.parametrize(
+    "module", ["livesnn.threads", "msgspec", "livesnn.cli.commands", "argparse", "livesnn.sources"]
+)
 def test_a_signal_while_the_program_is_imported_is_one_line_and_its_exit_code(
     module: str, number: int, tmp_path: Path
 ) -> None:
