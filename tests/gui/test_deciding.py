@@ -289,7 +289,7 @@ def test_a_wrong_flag_is_said_as_run_says_it(flags: dict[str, object], error: st
 
 
 def test_the_window_opens_with_the_flags_and_its_summary_follows(model_folder: Path, recording: Path) -> None:
-    done = python("-c", RUN, str(recording), str(model_folder), '{"allow": ["3"]}', LIVESNN_QUIT_AFTER="3")
+    done = python("-c", RUN, str(recording), str(model_folder), '{"allow": ["3"]}', LIVESNN_QUIT_AFTER="8")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["majority"] == "3"
 
