@@ -30,7 +30,7 @@ from livesnn.paths import recordings_dir
 from livesnn.session.comparison import Second
 from livesnn.simulate import DIGITS_URI
 from livesnn.simulate.sources import SimulatedPerson
-from livesnn.teach.learn import teach
+from livesnn.teach.correct import teach
 from livesnn.teach.lesson import clips_of
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs/images"

@@ -14,10 +14,9 @@ from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
 from livesnn.infer.model import pooled_spikes
-from livesnn.teach.learn import teach
+from livesnn.teach.correct import teach
 from livesnn.teach.lesson import Clip
-from livesnn.teach.model import EMBEDDING
-from livesnn.teach.report import Report
+from livesnn.teach.model import EMBEDDING, Report
 from tests.networks import write_network
 
 SIDE, FRAMES = 16, 120

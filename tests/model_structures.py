@@ -21,8 +21,8 @@ from livesnn.infer.load import model_folder
 from livesnn.infer.model import Model
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork
+from livesnn.teach.lesson import RECORDINGS, recordings_of
 from livesnn.teach.model import KEY, TAUGHT, taught_before
-from livesnn.teach.recordings import RECORDINGS, recordings_of
 from livesnn.weights import CARD_KEY, GRAPH, WEIGHTS, Weights
 from tests.structures import NUMBERS, TEXTS, Case, Random, Subject, damaged_json, maybe_broken, one_file, pick
 

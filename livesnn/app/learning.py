@@ -12,8 +12,8 @@ import msgspec
 
 from livesnn import subprocesses
 from livesnn.errors import LivesnnError, error_message
-from livesnn.teach.recordings import Recordings
-from livesnn.teach.report import Report, Resemblance
+from livesnn.teach.lesson import Recordings
+from livesnn.teach.model import Report, Resemblance
 from livesnn.threads import Worker
 
 LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share

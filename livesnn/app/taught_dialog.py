@@ -14,9 +14,8 @@ from livesnn.card import ModelCard
 from livesnn.console import sentences
 from livesnn.errors import LivesnnError
 from livesnn.infer.load import model_folder, read_card
-from livesnn.teach.model import own_folder
-from livesnn.teach.recordings import Recordings, recordings_of
-from livesnn.teach.report import Report, describe, describe_measured
+from livesnn.teach.lesson import Recordings, recordings_of
+from livesnn.teach.model import Report, describe, describe_measured, own_folder
 
 POLL_MS = 100
 HOW_CHANGED = "Each change makes a new model, which is in the list of models beside the old one."

@@ -23,10 +23,19 @@ from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.recorder import Recorder
 from livesnn.infer.load import model_folder
 from livesnn.session.session import CORRECTED_S
-from livesnn.teach.lesson import READY_S
-from livesnn.teach.model import LONGEST_NAME, SIMULATED, as_taught, check_lesson, check_teachable, own_folder
-from livesnn.teach.recordings import Recordings, forget, new_recording, recordings_of
-from livesnn.teach.report import Report, Resemblance, describe, describe_measured
+from livesnn.teach.lesson import READY_S, Recordings, forget, new_recording, recordings_of
+from livesnn.teach.model import (
+    LONGEST_NAME,
+    SIMULATED,
+    Report,
+    Resemblance,
+    as_taught,
+    check_lesson,
+    check_teachable,
+    describe,
+    describe_measured,
+    own_folder,
+)
 
 PERFORMED_S = 10.0
 OVER = ("ended", "failed")

@@ -23,9 +23,16 @@ from livesnn.files import expanded
 from livesnn.infer.load import model_folder
 from livesnn.paths import own_models_dir
 from livesnn.sources import event_source, is_live, open_source
-from livesnn.teach.model import as_taught, check_lesson, check_out, own_folder
-from livesnn.teach.recordings import Recordings, forget, lessons_dir, new_recording, recordings_of
-from livesnn.teach.report import AlreadyRecognisedError, Resemblance, describe
+from livesnn.teach.lesson import Recordings, forget, lessons_dir, new_recording, recordings_of
+from livesnn.teach.model import (
+    AlreadyRecognisedError,
+    Resemblance,
+    as_taught,
+    check_lesson,
+    check_out,
+    describe,
+    own_folder,
+)
 
 IfKnown = Literal["ask", "go-on", "stop", "alias"]
 
@@ -84,7 +91,7 @@ def teach(
     json
         Print JSON.
     """
-    from livesnn.teach import learn
+    from livesnn.teach import correct
     from livesnn.teach.lesson import Take, read_takes, record_lesson
 
     gesture = as_taught(gesture, model)
@@ -99,7 +106,7 @@ def teach(
     card = check_lesson(gesture, model, others=bool(others))
     check_out(folder)
     _check_sources(gesture, sources, others)
-    least_s = learn.LEAST_WINDOWS * card.input.window_s
+    least_s = correct.LEAST_WINDOWS * card.input.window_s
     if not math.isfinite(seconds) or (all(map(is_live, sources)) and len(sources) * seconds < least_s):
         raise UsageError(f"{gesture} can't be learned from --seconds {seconds:g}: give {least_s:g} or more")
     decided = if_known
@@ -129,7 +136,7 @@ def teach(
             takes += read(file, seconds=seconds, label=_label(source, gesture, card))
         try:
             with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
-                report = learn.teach(
+                report = correct.teach(
                     gesture,
                     takes,
                     model,

@@ -3,29 +3,115 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec
-from livesnn.errors import DataError, SourceError, error_message
+from livesnn.errors import DataError, ModelError, SourceError, error_message
 from livesnn.events.filters import Orientation, check_seconds, orient_packets
-from livesnn.events.labels import Label, has_labels, read_labels
+from livesnn.events.formats.registry import parse_recording_path
+from livesnn.events.labels import Label, has_labels, labels_file, read_labels
 from livesnn.events.packet import EventSource
 from livesnn.events.recorder import Recorder
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
+from livesnn.files import proposed_name
 from livesnn.infer.run import FrameStream
+from livesnn.json_text import decode_json
+from livesnn.paths import own_models_dir
 from livesnn.progress import Notify, no_notice
 from livesnn.sources import open_source
-from livesnn.teach.recordings import forget
+from livesnn.untrusted import STRUCTURE_BYTES
+
+RECORDINGS = "lessons.json"
+"""File of a taught model that names the recordings which each class was learned from."""
+
+
+def lessons_dir() -> Path:
+    """Return the folder of recorded lessons, beside the taught models; what these recordings show is upright."""
+    return own_models_dir() / "lessons"
+
+
+def new_recording(gesture: str) -> Path:
+    """Return where the next lesson of a gesture is recorded; raises SourceError if its folder can't be made."""
+    folder = lessons_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"{folder} can't be made ({error.strerror}): set LIVESNN_MODELS to another folder"
+        ) from error
+    first = folder / proposed_name(gesture, datetime.now())
+    names = (first.with_stem(f"{first.stem}-{number}") if number > 1 else first for number in count(1))
+    return next(path for path in names if not path.exists())
+
+
+def forget(recording: Path) -> None:
+    """Delete a recording and its labels."""
+    for file in (recording, labels_file(recording)):
+        file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What a class was learned from: recordings of it, and others that don't show it."""
+
+    shown: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    denoise: bool = False  # whether noise was filtered first
+
+    def __add__(self, more: Recordings) -> Recordings:
+        shown, others = (tuple(dict.fromkeys(part)) for part in (self.shown + more.shown, self.others + more.others))
+        return Recordings(shown, others, self.denoise or more.denoise)
+
+    def each(self, named: Callable[[str], str | None]) -> Recordings:
+        """Return all files by other names, without those that have none."""
+        shown, others = (
+            tuple(name for file in part if (name := named(file)) is not None) for part in (self.shown, self.others)
+        )
+        return replace(self, shown=shown, others=others)
+
+    @property
+    def there(self) -> Recordings:
+        """Without the files that have gone."""
+        return self.each(lambda file: file if os.path.isfile(parse_recording_path(Path(file)).file) else None)
+
+
+def recordings_of(folder: Path) -> dict[str, Recordings]:
+    """Return what each class of a model was learned from, as far as it was recorded.
+
+    Files may have gone since. Raises ModelError if the list can't be read.
+    """
+    file = folder / RECORDINGS
+    try:
+        if file.exists() and (not file.is_file() or file.stat().st_size > STRUCTURE_BYTES):
+            raise ModelError(f"{file} is no list of recordings: remove it, or copy the model again")
+        kept = decode_json(file.read_bytes(), dict[str, Recordings]) if file.exists() else {}
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{file} can't be read ({error}): remove it, or copy the model again") from error
+    beside = folder.resolve().parent
+    return {name: each.each(lambda file: str(beside / file)) for name, each in kept.items()}
+
+
+def recordings_file(kept: Mapping[str, Recordings], beside: Path) -> bytes:
+    """Return the content of `RECORDINGS`; what is below the folder ``beside`` the model is named from there."""
+    begins = f"{beside.resolve()}{os.sep}"
+    return msgspec.json.encode(
+        {name: each.each(lambda file: file.removeprefix(begins)) for name, each in kept.items()}
+    )
+
 
 Clip = npt.NDArray[np.uint8]  # Frames uint8 [T, C, H, W] without a gap in time between them
 

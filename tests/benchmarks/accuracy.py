@@ -34,7 +34,7 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_clip, gesture_stream
 from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
-from livesnn.teach.learn import teach
+from livesnn.teach.correct import teach
 from livesnn.teach.lesson import Take, clips_of
 from livesnn.train.compare import score_interval
 from livesnn.train.datasets.clips import Clips, Frames

@@ -1,4 +1,4 @@
-"""Writes teach.safetensors of a model: how teaching makes moments of its spikes (`livesnn.teach.windows.Embedding`).
+"""Writes teach.safetensors of a model: how teaching makes moments of its spikes (`livesnn.teach.detector.Embedding`).
 
 `python tests/benchmarks/teach_basis.py --model models/gestures`. Simulated people perform everyday movements and
 invented ones. Principal components of the spikes become the projection, and the covariance of their traces the mix.

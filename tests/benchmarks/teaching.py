@@ -29,7 +29,7 @@ from livesnn.infer.decide import UNDECIDED, Decider, FloatArray
 from livesnn.infer.load import load_model, model_folder
 from livesnn.infer.model import pooled_spikes
 from livesnn.infer.spikes.trace_read_out import EPSILON, Dense
-from livesnn.teach.learn import teach
+from livesnn.teach.correct import teach
 from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.cache import cached, in_processes
 from livesnn.train.datasets.clips import Frames

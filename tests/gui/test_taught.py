@@ -28,8 +28,8 @@ from livesnn.infer.load import own_models, read_card
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import EventOutput
 from livesnn.progress import no_notice
-from livesnn.teach.learn import teach
-from livesnn.teach.recordings import Recordings, lessons_dir, recordings_of
+from livesnn.teach.correct import teach
+from livesnn.teach.lesson import Recordings, lessons_dir, recordings_of
 from tests.lessons import BELOW, LEFT, RIGHT, SIDE, clip, write_recording, write_remembering
 
 MakeWindow = Callable[..., MainWindow]

@@ -20,7 +20,7 @@ from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, PAU
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.load import own_models
-from livesnn.teach.recordings import lessons_dir, recordings_of
+from livesnn.teach.lesson import lessons_dir, recordings_of
 from tests.waiting import eventually
 
 from .test_live_window import stream

@@ -17,17 +17,19 @@ from livesnn.teach.detector import (
     AGAINST,
     FADED_FRAMES,
     ONSETS,
+    Embedding,
     compared,
     faded,
     fit_row,
     likeness,
     onsets,
     probability,
+    rest_before,
+    simulated_negatives,
+    windows_of,
 )
 from livesnn.teach.lesson import Clip, Take
 from livesnn.teach.model import EMBEDDING, rows_of
-from livesnn.teach.negatives import simulated_negatives
-from livesnn.teach.windows import Embedding, rest_before, windows_of
 from livesnn.weights import Weights, load_weights
 from tests.lessons import CARD, LEFT, RIGHT, clip, lesson, write_remembering
 from tests.networks import write_network

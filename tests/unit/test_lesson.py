@@ -12,9 +12,18 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.packet import NO_EVENTS, Packet
 from livesnn.events.slicer import Frame
 from livesnn.simulate.sources import SimulatedPerson
-from livesnn.teach.learn import AT_REST, NOISE
-from livesnn.teach.lesson import MOVES, RESTING, at_tempo, moved, movement, read_takes, record_lesson, takes_of
-from livesnn.teach.recordings import new_recording
+from livesnn.teach.correct import AT_REST, NOISE
+from livesnn.teach.lesson import (
+    MOVES,
+    RESTING,
+    at_tempo,
+    moved,
+    movement,
+    new_recording,
+    read_takes,
+    record_lesson,
+    takes_of,
+)
 from tests.fake_source import FakeSource
 from tests.lessons import CARD, LEFT, RIGHT, SIDE, clip, write_recording
 

@@ -21,12 +21,19 @@ from livesnn.errors import DataError, ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import Engine, load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
-from livesnn.teach.correct import change_class
-from livesnn.teach.learn import LEAST_WINDOWS, teach
-from livesnn.teach.lesson import OTHERWISE, Clip, Take
-from livesnn.teach.model import EMBEDDING, LONGEST_NAME, as_taught, own_folder, rows_of, taught_before
-from livesnn.teach.recordings import Recordings, new_recording, recordings_of
-from livesnn.teach.report import Report, describe, resemblance
+from livesnn.teach.correct import LEAST_WINDOWS, change_class, teach
+from livesnn.teach.lesson import OTHERWISE, Clip, Recordings, Take, new_recording, recordings_of
+from livesnn.teach.model import (
+    EMBEDDING,
+    LONGEST_NAME,
+    Report,
+    as_taught,
+    describe,
+    own_folder,
+    resemblance,
+    rows_of,
+    taught_before,
+)
 from livesnn.weights import CARD_KEY, Weights, load_weights, save_weights
 from tests.lessons import BELOW, CARD, LEFT, RIGHT, clip, lesson, write_recording, write_remembering
 from tests.networks import write_network
