@@ -34,10 +34,9 @@ def load_model(
         "nmnist", or a folder with model.onnx, model.safetensors and README.md. "models/nmnist" means the
         shipped model unless such a folder lies in the working directory.
     engine
-        "spike": the spike-driven engine for STS-ResNets. ONNX Runtime runs frames with very many spikes, because it
-        is faster there. "onnx": only ONNX Runtime. "torch": PyTorch, which needs livesnn[train]. "auto": "spike" if
-        it can run the network, else "onnx". Another process compiles "spike", in 15 s, once for each installation.
-        Until then "auto" runs on ONNX Runtime.
+        "spike": the spike-driven engine for STS-ResNets. "onnx": ONNX Runtime. "torch": PyTorch, which needs
+        livesnn[train]. "auto": "spike" if it can run the network, else "onnx". Another process compiles "spike", in
+        15 s, once for each installation. Until then "auto" runs on ONNX Runtime.
     threads
         Threads of one step, 1 or more; None: see `default_threads` of `onnx_engine` and `spike_engine`.
     wait

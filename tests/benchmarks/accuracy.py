@@ -1,18 +1,16 @@
-"""How right a model of gestures decides: on clips of real people, on sensors of other sizes, on taught movements.
+"""How right a model of gestures decides: on clips of real people, and on sensors of other sizes.
 
-`python tests/benchmarks/accuracy.py transfer --data DIR`, `… sensors` or `… teach`.
+`python tests/benchmarks/accuracy.py transfer --data DIR` or `… sensors`.
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import astuple, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -21,21 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.bench import machine
-from livesnn.card import InputSpec
 from livesnn.cli.parser import run_script
 from livesnn.console import say, write_json
 from livesnn.errors import DataError
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Events, EventSource, Packet, Resolution
-from livesnn.events.slicer import Frame, Slicer, stack_clip
+from livesnn.events.slicer import Slicer, stack_clip
 from livesnn.infer.load import load_model
 from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
-from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_clip, gesture_stream
-from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
+from livesnn.simulate.gestures import gesture_clip
+from livesnn.simulate.motions import GESTURES, mirrored
 from livesnn.sources import event_source, open_source
-from livesnn.teach.correct import teach
-from livesnn.teach.lesson import Take, clips_of
 from livesnn.train.compare import score_interval
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate
@@ -52,17 +47,6 @@ SHIFT_PX, MIRRORED = 12, "mirrored"
 # bench_sensors
 SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resolution(640, 480))
 """A quarter of a DVS128, a DVS128, a DAVIS346 and a DVXplorer."""
-
-# bench_teach
-STILL_S, TAUGHT_S, ASKED_S = 2.0, 10.0, 20.0
-OTHERS = 2
-"""Other people who perform the taught movement."""
-
-SHORT_S, SHORTS_S = 4.0, 40.0
-"""How long a short performance or a rest takes, and all of them; they come in random order."""
-
-WAYS_S = {"one way": (60.0, 60.0), "changing": (3.0, 6.0)}
-"""How long a person keeps one way of moving (how far, how fast, with which arm)."""
 
 
 def bench_transfer(data: Path, model: str) -> dict[str, object]:
@@ -261,105 +245,6 @@ def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]
     return {name: astuple(score_interval(round(share * len(clips)), len(clips))) for name, share in found.items()}
 
 
-def bench_teach(model: str, repeats: int) -> dict[str, object]:
-    """Teach a model each movement of `TEACHABLE` with ten seconds of each of ``repeats`` people, one lesson per pair.
-
-    Returns
-    -------
-    For people who keep one way of moving and for people who change it, by movement and for all: the number n of
-    lessons, and shares of the windows decided afterwards, as mean, least ("from") and largest ("to") over lessons.
-    ``same``: right, of the person who taught the movement, later. ``others``: right, of other people. ``gestures``:
-    mistaken for the movement, of the same person's ten gestures and standing idle. ``known``: mistaken for it, of
-    other people's movements that the model knew before. Shares of frames: ``short``, of short performances among
-    rests, right; ``rest``, of the rests, mistaken for the movement. ``stays_s``: median time that its name stays
-    after such a performance, of the lessons after which it was named.
-    """
-    return {way: _lessons(model, repeats, way) for way in WAYS_S}
-
-
-def _lessons(model: str, people: int, way: str) -> dict[str, object]:
-    lessons: dict[str, list[Shares]] = {movement: [] for movement in TEACHABLE}
-    for movement in TEACHABLE:
-        for seed in range(people):
-            say(f"{movement} ({way}), person {seed + 1} of {people}")
-            lessons[movement].append(_lesson(model, movement, seed, WAYS_S[way]))
-    everything = [lesson for of_one in lessons.values() for lesson in of_one]
-    return {**{movement: _summary(of_one) for movement, of_one in lessons.items()}, "all": _summary(everything)}
-
-
-def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) -> Shares:
-    with tempfile.TemporaryDirectory() as folder:
-        spec = load_model(model, "onnx").card.input
-        shown = list(_stream(spec, seed, (movement,), TAUGHT_S + ASKED_S, way_s))
-        taught = round(len(shown) * TAUGHT_S / (TAUGHT_S + ASKED_S))
-        (still,) = clips_of(_stream(spec, seed, (IDLE,), STILL_S, way_s))
-        takes = [Take(clip, still) for clip in clips_of(shown[:taught])]
-        lesson = teach(movement, takes, model, Path(folder) / "taught")
-        knowing = load_model(lesson.folder, "onnx")
-        gestures = _stream(spec, seed, (*GESTURES[:-1], IDLE), 2 * ASKED_S, WAYS_S["changing"])
-        others = [_stream(spec, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2, way_s) for i in range(OTHERS)]
-        return {
-            "same": _share(knowing, shown[taught:], movement),
-            "others": float(np.mean([_share(knowing, other, movement) for other in others])),
-            "gestures": _share(knowing, gestures, movement),
-            "known": lesson.taken / lesson.known,
-        } | _between_rests(knowing, seed, movement)
-
-
-def _between_rests(model: Model, seed: int, movement: str) -> Shares:
-    slicer = Slicer(RESOLUTION, model.card.input)
-    frames: list[Frame] = []
-    segments: list[Segment] = []
-    for take in gesture_stream(seed, use="show", gestures=(movement, IDLE), segment_s=(SHORT_S, SHORT_S)):
-        frames += slicer.push(Packet(take.events, now_us=take.end_us))
-        segments += [take.segment] * (take.segment not in segments[-1:])
-        if take.end_us > SHORTS_S * 1e6:
-            break
-    results = [result for result in run_frames(frames, model) if result.carried >= model.card.input.window]
-    named = np.array([result.decision == movement for result in results])
-    ends_us = np.array([result.t for result in results])
-
-    def share(gesture: str) -> float:
-        within = [
-            (each.start_us < ends_us) & (ends_us <= each.end_us) for each in segments if each.gesture == gesture
-        ]
-        return float(named[np.any(within, axis=0)].mean())
-
-    stays_us = []
-    for one, following in pairwise(segments):
-        later = ends_us > one.end_us
-        if (one.gesture, following.gesture) == (movement, IDLE) and later.any() and named[later][0]:
-            still = named[later] & (ends_us[later] <= following.end_us)
-            stays_us.append(ends_us[later][len(still) - 1 if still.all() else np.argmin(still)] - one.end_us)
-    stays_s = float(np.median(stays_us)) * 1e-6 if stays_us else float("nan")
-    return {"short": share(movement), "rest": share(IDLE), "stays_s": stays_s}
-
-
-def _stream(
-    spec: InputSpec, seed: int, movements: tuple[str, ...], seconds: float, way_s: tuple[float, float]
-) -> Iterator[Frame]:
-    """Yield the frames of one person's movements, one after another."""
-    slicer = Slicer(RESOLUTION, spec)
-    for take in gesture_stream(seed, use="show", gestures=movements, segment_s=way_s):
-        yield from slicer.push(Packet(take.events))
-        if take.end_us >= seconds * 1e6:
-            break
-
-
-def _share(model: Model, stream: Iterator[Frame] | list[Frame], movement: str) -> float:
-    """Return the share of a stream's windows that are decided as ``movement``."""
-    decisions = [result.decision for result in run_frames(stream, model) if result.window_end]
-    return decisions.count(movement) / len(decisions)
-
-
-def _summary(lessons: list[Shares]) -> dict[str, object]:
-    of_all = {name: [lesson[name] for lesson in lessons] for name in lessons[0]}
-    found = {name: [value for value in values if value == value] for name, values in of_all.items()}  # without nan
-    return {"n": len(lessons)} | {
-        name: {"mean": fmean(v), "from": min(v), "to": max(v)} for name, v in found.items() if v
-    }
-
-
 def _transfer(data: Path = Path("data"), model: str = "gestures") -> None:
     """Measure the accuracy on clips of real people: as recorded, mirrored, faster, slower, moved and scaled.
 
@@ -386,18 +271,5 @@ def _sensors(model: str = "gestures", people: int = 100) -> None:
     write_json({"machine": machine(), "sensors": bench_sensors(model, people)})
 
 
-def _teach(model: str = "gestures", repeats: int = 5) -> None:
-    """Teach a model new movements from simulated people, and measure what it then decides.
-
-    Parameters
-    ----------
-    model
-        Model of gestures, by name or folder.
-    repeats
-        Number of simulated people who teach each movement.
-    """
-    write_json({"machine": machine(), "teach": bench_teach(model, repeats)})
-
-
 if __name__ == "__main__":
-    run_script({"transfer": _transfer, "sensors": _sensors, "teach": _teach}[sys.argv.pop(1)])
+    run_script({"transfer": _transfer, "sensors": _sensors}[sys.argv.pop(1)])

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
 from tests.benchmarks.accuracy import bench_sensors
 
@@ -24,8 +23,3 @@ def test_scaled_counts_of_a_small_sensor_are_understood_no_worse() -> None:
         assert low < share < high
     assert small["scaled"]["reset"][0] >= small["as_they_come"]["reset"][0]  # the gain of few events helps both
     assert own["scaled"] == own["as_they_come"]
-
-
-def test_a_model_of_something_else_is_refused() -> None:
-    with pytest.raises(DataError, match="give --model gestures"):
-        bench_sensors("nmnist", 2)

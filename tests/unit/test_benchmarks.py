@@ -20,7 +20,6 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.infer.load import load_model
 from livesnn.simulate.gestures import gesture_clip
 from tests.benchmarks import movement_likeness, step_peers
-from tests.benchmarks.density import bench_density
 from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
 from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerprint, rate_over_time
 from tests.benchmarks.train_peers import CONFIG, FRAMEWORKS, PEERS, Trainee, Worker, bench_train
@@ -118,18 +117,6 @@ def test_a_framework_whose_process_has_ended_is_named() -> None:
         pytest.raises(LivesnnError, match="training with no such framework ended with exit code 1"),
     ):
         worker("weights")
-
-
-# --- density ---
-
-
-def test_engines_are_compared_by_density() -> None:
-    found = bench_density(1, targets=(0.05,), weight_bits=(8,), side=32, width=16)
-    row = found["8 bits"]["5%"]  # type: ignore[index]
-    assert row["layers_off"] == 0
-    assert 0.04 < row["density_min"] <= row["density"] <= row["density_max"] < 0.06
-    assert set(row["engines"]) == {"onnx", "onnx_bound", "spike"}
-    assert row["agreement"] > 0.9
 
 
 # --- simulator_likeness ---
