@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,6 @@ from numba.core import caching
 
 MADE_OF = "made-of.txt"  # The file beside cached code that holds the hash of the sources it was compiled from
 _HASH_BYTES = 32
-_PACKAGE = Path(__file__).parent
 
 
 class _CheckedFile(caching.IndexDataCacheFile):
@@ -89,25 +88,6 @@ def is_cached(function: Any, *arguments: object) -> bool:
         return bool(cached._cache_file.holds(cached._index_key(signature, function.targetctx.codegen())))
     except AttributeError:
         return False
-
-
-def code_folders() -> Iterator[Path]:
-    """Yield the folders in which numba keeps code of livesnn's modules."""
-    for folder in sorted({module.parent for module in _PACKAGE.rglob("*.py") if b"njit" in module.read_bytes()}):
-        for kind in caching.FunctionCache._impl_class._locator_classes:
-            found = kind.from_function(code_folders, str(next(folder.glob("*.py"))))
-            if found is not None:
-                yield Path(found.get_cache_path())
-                break
-
-
-def forget_damaged(folders: Iterable[Path]) -> list[Path]:
-    """Delete the files of cached code that are damaged, or of another numba, and return them; raises OSError."""
-    files = sorted(file for folder in folders for file in folder.glob("*.nb?"))
-    damaged = [file for file in files if not _is_sound(file)]
-    for file in damaged:
-        file.unlink(missing_ok=True)
-    return damaged
 
 
 @cache

@@ -14,11 +14,11 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import as_completed
 from dataclasses import asdict, fields, is_dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Literal, get_origin, get_type_hints
 
 import msgspec
@@ -31,13 +31,13 @@ from livesnn.errors import LivesnnError
 from livesnn.json_text import decode_json
 from livesnn.paths import log_file
 from livesnn.subprocesses import last_line
-from livesnn.threads import Worker, usable_processors
+from livesnn.threads import pool, usable_processors
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
 """Environment variable that names the probe to run, in the processes that doctor starts."""
 
 LIMIT_S = 90.0
-"""Limit for all probes but the last together, and again for the last, which is timed and therefore runs by itself."""
+"""Limit for each probe."""
 
 _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken USB device may stay
 
@@ -149,41 +149,33 @@ def without_names(text: str) -> str:
 
 
 def _examine() -> Iterator[tuple[str, Findings]]:
-    """Yield what each probe finds, with its name, as soon as it is known."""
     versions = {"livesnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
     what = f"livesnn {__version__} on Python {versions['python']}, {versions['platform']}"
     yield "livesnn", finding("livesnn", "ok", what, **versions)
     *together, last = PROBES
     yield from run_all({name: partial(_start, name) for name in together}, LIMIT_S)
-    yield from run_all({last: partial(_start, last)}, LIMIT_S)
+    yield from run_all({last: partial(_start, last)}, LIMIT_S)  # by itself, since it is timed
 
 
 def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: float) -> Iterator[tuple[str, Findings]]:
-    """Start a process for each name and yield what each prints as soon as it ends, or that it failed or hangs.
+    """Start a process for each name, and yield what each prints as soon as it ends, or that it failed or hangs.
 
-    As many run as there are processors, since all at once would end only together; one more for each second in
-    which none has ended.
+    As many run at once as there are processors.
     """
-    deadline_s = time.monotonic() + limit_s
-    waiting, running = [*starts], dict[str, subprocess.Popen[str]]()
-    found: SimpleQueue[tuple[str, Findings]] = SimpleQueue()  # at most one from each
+    running: list[subprocess.Popen[str]] = []
 
-    def begin(name: str) -> None:
-        process = running[name] = starts[name]()
-        Worker(f"probe-{name}", lambda _stop: found.put((name, _collect(name, process, deadline_s)))).start()
+    def run(name: str) -> tuple[str, Findings]:
+        running.append(process := starts[name]())
+        return name, _collect(name, process, limit_s)
 
+    found = [pool("probe", usable_processors()).submit(run, name) for name in starts]
     try:
-        while waiting and len(running) < usable_processors():
-            begin(waiting.pop(0))
-        while running:
-            with contextlib.suppress(Empty):
-                name, part = found.get(timeout=1.0)
-                _kill(running.pop(name))
-                yield name, part
-            if waiting:
-                begin(waiting.pop(0))
+        for future in as_completed(found):
+            yield future.result()
     finally:
-        for process in running.values():
+        for future in found:
+            future.cancel()
+        for process in running:
             _kill(process)
 
 
@@ -191,11 +183,12 @@ def _start(name: str) -> subprocess.Popen[str]:
     return subprocesses.start(subprocesses.command("doctor"), subprocesses.environment(**{PROBE: name}))
 
 
-def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Findings:
+def _collect(name: str, process: subprocess.Popen[str], limit_s: float) -> Findings:
     """Return what the process prints in its last line, and a problem unless it ends well and in time."""
     try:
-        out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
+        out, err = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
+        _kill(process)
         return finding(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name))
     found = None
     with contextlib.suppress(msgspec.DecodeError):
@@ -204,15 +197,15 @@ def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Fi
         return found
     said = one_line(last_line(err, "it printed nothing"))[:300]
     said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
-    what = f"{name} {_ending(process.returncode)} ({said})"
+    what = f"{name} failed with {_ending(process.returncode)} ({said})"
     return (found or Findings()) + finding(name, "problem", what, how_to_learn_more(name))
 
 
 def _ending(code: int) -> str:
     try:
-        return f"crashed with {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
+        return signal.Signals(-code).name
     except ValueError:
-        return f"crashed with signal {-code}"
+        return f"exit code {code}"
 
 
 def how_to_learn_more(name: str) -> str:

@@ -6,22 +6,17 @@ import hashlib
 import importlib
 import importlib.util
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from livesnn.bench import installed_versions
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir, settings_file, udev_dir
-
-if TYPE_CHECKING:
-    from livesnn.card import ModelCard
 
 State = Literal["ok", "warning", "problem"]
 
@@ -93,11 +88,7 @@ def _installed_version(package: str) -> str:
 def compiler() -> Findings:
     """Import numba, and ask where it keeps compiled code; without such a place it compiles at each start."""
     found = library("numba", "numba")
-    if not found.ok:
-        return found
-    from livesnn.compiled import code_folders
-
-    return found + numba_cache(os.environ.get("NUMBA_CACHE_DIR", "")) + compiled_code([*code_folders()])
+    return found + numba_cache(os.environ.get("NUMBA_CACHE_DIR", "")) if found.ok else found
 
 
 def numba_cache(wanted: str) -> Findings:
@@ -115,24 +106,8 @@ def numba_cache(wanted: str) -> Findings:
     return finding(name, "ok", f"numba keeps compiled code in {path}")
 
 
-def compiled_code(folders: Sequence[Path]) -> Findings:
-    """Delete what is damaged of the compiled code in these folders, and say so: it is compiled again when needed."""
-    from livesnn.compiled import forget_damaged
-
-    name = "compiled code"
-    try:
-        damaged = forget_damaged(folders)
-    except OSError as error:
-        what = f"damaged compiled code can't be deleted ({error.filename}: {error.strerror})"
-        return finding(name, "warning", what, "delete it, or change its permissions")
-    if damaged:
-        what = f"damaged compiled code was deleted ({len(damaged)} files, such as {damaged[0]})"
-        return finding(name, "warning", what, "nothing: they are compiled again when they are needed")
-    return finding(name, "ok", "all compiled code is sound")
-
-
 def _nothing() -> None:
-    """Do nothing; numba is asked where it would keep this."""
+    pass
 
 
 def window() -> Findings:
@@ -199,31 +174,27 @@ def writable(name: str, folder: Path, variable: str, kind: str) -> Check:
     return Check(name, "ok", f"you can write to the {name} {folder}")
 
 
-def models(folder: Path | None = None) -> Findings:
-    """Load every model of a folder, the shipped ones by default, from both of its files."""
-    folder = models_dir() if folder is None else folder
+def models(folder: Path | None = None, do: str = "") -> Findings:
+    """Load every model of a folder, the shipped ones by default, from both of its files.
+
+    ``do`` says what to do if one fails, with "{}" for its path.
+    """
+    folder = folder or models_dir()
     in_checkout = (_PACKAGE.parent / ".git").exists() and folder.is_relative_to(_PACKAGE.parent)
-    found = _models_in(folder, "git checkout -- '{}'" if in_checkout else _AGAIN)
-    if not found.checks:
-        return finding("models", "problem", f"no models in {folder}", _AGAIN)
-    return found
+    do = do or ("git checkout -- '{}'" if in_checkout else _AGAIN)
+    parts = ("README.md", "model.onnx", "model.safetensors")
+    found = Findings()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if any((path / part).exists() for part in parts):
+            found += _model(path, do.format(path))
+    return found if found.checks else finding("models", "problem", f"no models in {folder}", _AGAIN)
 
 
 def taught() -> Findings:
     """Load every model that was taught here, and say where they are; there may be none."""
     folder = own_models_dir()
-    found = _models_in(folder, "teach it again, or remove its folder")
-    return finding("taught models", "ok", f"{len(found.models)} in {folder}") + found if found.checks else found
-
-
-def _models_in(folder: Path, do: str) -> Findings:
-    """Load every model of a folder; ``do`` says what to do if one fails, with "{}" for its path."""
-    parts = ("README.md", "model.onnx", "model.safetensors")
-    found = Findings()
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if any((path / part).exists() for part in parts):
-            found += _model(path, do)
-    return found
+    found = models(folder, "teach it again, or remove its folder")
+    return finding("taught models", "ok", f"{len(found.models)} in {folder}") + found if found.models else Findings()
 
 
 def _model(path: Path, do: str) -> Findings:
@@ -232,7 +203,6 @@ def _model(path: Path, do: str) -> Findings:
     from livesnn.weights import load_weights
 
     name, files = f"model {path.name}", [path / "model.onnx", path / "model.safetensors"]
-    do = do.format(path)
     checks, cards = [], []
     for file in files:
         try:
@@ -240,17 +210,14 @@ def _model(path: Path, do: str) -> Findings:
         except LivesnnError as error:
             checks.append(Check(name, "problem", str(error), do))
     if not checks:
-        checks.append(_compare(name, path, cards, do))
+        one, other = cards
+        if differ := [part.name for part in fields(one) if getattr(one, part.name) != getattr(other, part.name)]:
+            what = f"{path}: the cards in model.onnx and model.safetensors differ in {', '.join(differ)}"
+            checks.append(Check(name, "problem", what, do))
+        else:
+            what = f"{name} loads, the same card in both files: {len(one.classes)} classes"
+            checks.append(Check(name, "ok", what))
     return Findings(tuple(checks), {path.name: {file.name: _sha256(file) for file in files if file.is_file()}})
-
-
-def _compare(name: str, path: Path, cards: list[ModelCard], do: str) -> Check:
-    one, other = cards
-    differ = [part.name for part in fields(one) if getattr(one, part.name) != getattr(other, part.name)]
-    if differ:
-        what = f"{path}: the cards in model.onnx and model.safetensors differ in {', '.join(differ)}"
-        return Check(name, "problem", what, do)
-    return Check(name, "ok", f"{name} loads, the same card in both files: {len(one.classes)} classes")
 
 
 def _sha256(file: Path) -> str:
@@ -296,16 +263,6 @@ def self_test() -> Findings:
     return finding("self-test", "ok", what)
 
 
-def training() -> Findings:
-    do = "pip install 'livesnn[train]'"
-    missing = [name for name in ("torch", "lightning") if importlib.util.find_spec(name) is None]
-    if missing:
-        what = f"training needs {' and '.join(missing)}; everything else works without"
-        return finding("training", "warning", what, do)
-    version = _installed_version("torch")
-    return finding("training", "ok", f"PyTorch {version} is installed for training", torch=version)
-
-
 CAMERAS = {  # USB vendor and product numbers. Sound cards and programmable chips share some vendors' numbers.
     "iniVation": ("152a", tuple(f"84{second}{last:x}" for second in "01" for last in range(16))),
     "Prophesee": ("04b4", ("00f4", "00f5")),
@@ -313,81 +270,34 @@ CAMERAS = {  # USB vendor and product numbers. Sound cards and programmable chip
     "IDS": ("1409", ("8e00",)),
 }
 
-RULE_FOLDERS = tuple(Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
 _USB, _USB_NODES = Path("/sys/bus/usb/devices"), Path("/dev/bus/usb")
-_JOIN = "over ssh, join the group of the rule: sudo usermod -aG plugdev $USER, and log in again"
-_RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
-
-
-def usb() -> Findings:
-    """On Linux, look for the udev rules that let users open a camera, and for cameras that they can't open."""
-    if not sys.platform.startswith("linux"):
-        return Findings()
-    if not _USB.is_dir():
-        return finding("udev rules", "ok", "this computer has no USB, so no camera needs a udev rule")
-    rules = udev_rules(RULE_FOLDERS)
-    return Findings((check_rules(rules), *usb_permissions(_USB, _USB_NODES, rules)))
-
-
-def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
-    """Return the first file with a rule for each maker's cameras, for the makers that have one."""
-    found: dict[str, Path] = {}
-    for file in (file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.rules"))):
-        for line in _text(file).splitlines():
-            for maker in CAMERAS:
-                if maker not in found and _is_for(line, maker):
-                    found[maker] = file
-    return found
-
-
-def _is_for(rule: str, maker: str) -> bool:
-    if rule.lstrip().startswith("#"):
-        return False
-    vendors, products = (
-        [text for each in re.findall(rf'{key}\}}\s*==\s*"([^"]*)"', rule) for text in each.split("|")]
-        for key in ("idvendor", "idproduct")
-    )
-    vendor, cameras = CAMERAS[maker]
-    return vendor in vendors and any(fnmatch(camera, each) for each in products or "*" for camera in cameras)
-
-
-def check_rules(rules: dict[str, Path]) -> Check:
-    """Return a check of which makers' cameras have a udev rule, and in which file."""
-    if not rules:
-        what = "no udev rule lets you use an event camera without root rights"
-        return Check("udev rules", "warning", what, install_rules())
-    there = ", ".join(f"{maker} ({file})" for maker, file in rules.items())
-    missing = [maker for maker in CAMERAS if maker not in rules]
-    none = f"; missing: {', '.join(missing)}: for such a camera, {install_rules()}" if missing else ""
-    return Check("udev rules", "ok", f"udev rules found: {there}{none}")
 
 
 def install_rules() -> str:
     rules = udev_dir() / "65-event-cameras.rules"
-    return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
+    return (
+        f"sudo cp '{rules}' /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger, and plug it "
+        "in again; over ssh also sudo usermod -aG plugdev $USER, and log in again"
+    )
 
 
-def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[Check]:
-    """Return a check for each event camera among the USB devices: whether the user can open it, and if not, how to.
-
-    ``rules``: the makers that have a rule.
-    """
+def usb(devices: Path = _USB, nodes: Path = _USB_NODES) -> Findings:
+    """On Linux, say of each event camera that is plugged in whether the user may open it."""
     checks = []
-    for device in sorted(devices.iterdir()):
+    for device in sorted(devices.iterdir()) if devices.is_dir() else []:
         vendor, product, bus, number = (
             _text(device / name) for name in ("idVendor", "idProduct", "busnum", "devnum")
         )
-        makers = [name for name, (theirs, cameras) in CAMERAS.items() if vendor == theirs and product in cameras]
-        if not makers or not (bus.isdigit() and number.isdigit()):
+        maker = next((name for name, (theirs, all_) in CAMERAS.items() if vendor == theirs and product in all_), None)
+        if maker is None or not (bus.isdigit() and number.isdigit()):
             continue
         node = nodes / f"{int(bus):03}" / f"{int(number):03}"
-        what = f"the {makers[0]} camera {vendor}:{product} at {node}"
-        if not os.access(node, os.R_OK | os.W_OK):
-            do = f"{_JOIN if makers[0] in rules else install_rules()}; then plug it in again"
-            checks.append(Check("usb permission", "problem", f"you aren't allowed to open {what}", do))
-        else:
+        what = f"the {maker} camera {vendor}:{product} at {node}"
+        if os.access(node, os.R_OK | os.W_OK):
             checks.append(Check("usb permission", "ok", f"you can open {what}"))
-    return checks
+        else:
+            checks.append(Check("usb permission", "problem", f"you aren't allowed to open {what}", install_rules()))
+    return Findings(tuple(checks))
 
 
 def _text(file: Path) -> str:
@@ -406,7 +316,6 @@ PROBES: dict[str, Callable[[], Findings]] = {  # In the order in which doctor pr
     "cameras": cameras,
     "usb": usb,
     "folders": folders,
-    "training": training,
     "models": models,
     "taught models": taught,
     "spike engine": spike_engine,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.cli.probes import compiled_code
 from livesnn.compiled import MADE_OF, forget_stale
 
 
@@ -116,41 +115,6 @@ def test_damaged_code_is_compiled_again(
     for file in files:
         file.write_bytes(damage(file.read_bytes()))
     assert [ask(), ask()] == ["False 8", "True 8"]
-
-
-@pytest.mark.parametrize(("suffix", "damage"), [("nbi", empty), ("nbc", flip_a_bit_in_the_middle)])
-def test_doctor_finds_damaged_code_and_deletes_only_that(
-    ask: Callable[[], str], tmp_path: Path, suffix: str, damage: Callable[[bytes], bytes]
-) -> None:
-    ask()
-    every = sorted((tmp_path / "cache").rglob("*.nb?"))
-    folders = sorted({file.parent for file in every})
-    assert compiled_code(folders).ok
-    assert sorted((tmp_path / "cache").rglob("*.nb?")) == every
-    broken = next(file for file in every if file.suffix == f".{suffix}")
-    broken.write_bytes(damage(broken.read_bytes()))
-    (check,) = compiled_code(folders).checks
-    assert check.state == "warning"
-    assert "damaged compiled code was deleted (1 files" in check.what
-    assert [file for file in every if not file.exists()] == [broken]
-    assert compiled_code(folders).checks[0].state == "ok"
-
-
-def test_the_folders_of_compiled_code_are_where_numba_keeps_it(tmp_path: Path) -> None:
-    program = (
-        "from livesnn.compiled import code_folders\n"
-        "from livesnn.events.formats.word_reader import unwrap\n"
-        "print(unwrap.stats.cache_path in map(str, code_folders()))"
-    )
-    for environment in ({}, {"NUMBA_CACHE_DIR": str(tmp_path)}):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == "True\n"
 
 
 def test_without_a_place_for_it_code_is_kept_in_memory(tmp_path: Path) -> None:
