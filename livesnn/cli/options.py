@@ -50,7 +50,6 @@ class Mounting:
 
     @property
     def orientation(self) -> Orientation | None:
-        """The orientation that the flags describe; None if no flag is given."""
         from livesnn.events.filters import Orientation
 
         if self.rotate is None and not self.mirror:
@@ -61,14 +60,12 @@ class Mounting:
 
     @property
     def upright(self) -> Orientation:
-        """The orientation that the flags describe; unchanged if no flag is given."""
         from livesnn.events.filters import Orientation
 
         return self.orientation or Orientation()
 
     @property
     def sensor(self) -> SensorSettings | None:
-        """The settings in the file; None if no file is given."""
         from livesnn.events.cameras.sensitivity import load_settings
 
         return None if self.bias is None else load_settings(expanded(self.bias))
@@ -242,7 +239,8 @@ class ReceiverFlags:
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
             broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
-        if (place := place_of("--osc", self.osc)) is not None:
+        if self.osc is not None:
+            place = place_of("--osc", self.osc)
             with _needing("osc"):
                 from livesnn.outputs.osc import OscOutput
             starts.append(lambda loop, told: OscOutput(loop, place, told).name)
@@ -270,26 +268,15 @@ def _needing(extra: str) -> Iterator[None]:
         raise LivesnnError(f"--{extra} needs {missing}: pip install 'livesnn[{extra}]'") from error
 
 
-def place_of(flag: str, text: str | None) -> Address | None:
+def place_of(flag: str, text: str) -> Address:
     """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
     from livesnn.events.cameras.network import Address
     from livesnn.outputs.loop import LAST_PORT
 
-    if text is None:
-        return None
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
         raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
     if ":" in host and not host.startswith("["):
         raise LivesnnError(f"{flag} can't be {text!r}: write an IPv6 address in brackets, as [::1]:PORT")
-    return Address(any_host(host.strip("[]")) or HERE, int(port))
-
-
-def any_host(host: str) -> str:
-    return "0.0.0.0" if host == "*" else host
-
-
-def check_seconds(seconds: float | None) -> None:
-    """Raise SourceError where nothing could be read for so long: before any work, and before anybody is let in."""
-    if seconds is not None and not seconds > 0:
-        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")
+    host = host.strip("[]") or HERE
+    return Address("0.0.0.0" if host == "*" else host, int(port))

@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from livesnn.cli.options import (
-    AS_IT_COMES,
-    AS_USUAL,
-    NO_ACTION,
-    NO_RECEIVERS,
-    PLAIN_PAGE,
-    ActionFlags,
-    DecisionFlags,
-    Engine,
-    Model,
-    Mounting,
-    PageFlags,
-    Place,
-    ReceiverFlags,
-    Seconds,
-    check_seconds,
-    place_of,
-)
+from livesnn.cli import options as flags
 from livesnn.cli.recordings import reading
 from livesnn.cli.streams import notice, write_decision
 from livesnn.console import show_qr_code, write, write_json
@@ -37,7 +19,6 @@ from livesnn.files import expanded
 
 if TYPE_CHECKING:
     from livesnn.card import ModelCard
-    from livesnn.cli.options import Start
     from livesnn.events.cameras.network import Address
     from livesnn.events.packet import EventSource, Packet
     from livesnn.events.pipeline import See
@@ -57,19 +38,19 @@ def serve(
     source: str,
     /,
     *,
-    web: Place = None,
-    tcp: Place = None,
-    events: Place = None,
+    web: flags.Place = None,
+    tcp: flags.Place = None,
+    events: flags.Place = None,
     only: Literal["all", "changes"] = "all",
-    page: PageFlags = PLAIN_PAGE,
-    receivers: ReceiverFlags = NO_RECEIVERS,
-    actions: ActionFlags = NO_ACTION,
-    model: Model = None,
-    engine: Engine = "auto",
-    decisions: DecisionFlags = AS_USUAL,
-    seconds: Seconds = None,
+    page: flags.PageFlags = flags.PLAIN_PAGE,
+    receivers: flags.ReceiverFlags = flags.NO_RECEIVERS,
+    actions: flags.ActionFlags = flags.NO_ACTION,
+    model: flags.Model = None,
+    engine: flags.Engine = "auto",
+    decisions: flags.DecisionFlags = flags.AS_USUAL,
+    seconds: flags.Seconds = None,
     denoise: bool = False,
-    mounting: Mounting = AS_IT_COMES,
+    mounting: flags.Mounting = flags.AS_IT_COMES,
     json: bool = False,
 ) -> int:
     """Show decisions on a web page, and send them to other programs.
@@ -106,6 +87,9 @@ def serve(
         What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
+    from livesnn.events.filters import check_seconds
+    from livesnn.outputs.loop import listening_socket
+
     starts, ros2 = receivers.starts(), receivers.ros2_node
     if ros2 is not None:
         from livesnn.outputs.ros2 import given_parameters
@@ -115,55 +99,35 @@ def serve(
     others = bool(starts) or ros2 is not None
     if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
-    places = _Places(
-        web=place_of("--web", web), decisions=place_of("--tcp", tcp), events=place_of("--events", events)
-    )
-    only_events = web is None and tcp is None and not others and actions == NO_ACTION
-    if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
+    given_places = {"--web": web, "--tcp": tcp, "--events": events}
+    places = {flag: flags.place_of(flag, text) for flag, text in given_places.items() if text is not None}
+    only_events = web is None and tcp is None and not others and actions == flags.NO_ACTION
+    if only_events and (model is not None or engine != "auto" or denoise or decisions != flags.AS_USUAL):
         raise SourceError(
             "--events only sends events: add --web, --tcp, --mqtt, --osc, --ros2 or --on-decision, or leave out "
             "--model, --engine, --denoise and the flags for decisions"
         )
-    if web is None and (page if ros2 is None else replace(page, recordings=Path())) != PLAIN_PAGE:
+    if web is None and (page if ros2 is None else replace(page, recordings=Path())) != flags.PLAIN_PAGE:
         raise SourceError(
             "--control, --recordings, --no-auth, --cert and --key are for the page: add --web, or leave them out"
         )
     page.check()
-    places.check()
+    check_seconds(seconds)
+    with ExitStack() as open_at_once:  # before a model is loaded in vain
+        for place in places.values():
+            open_at_once.enter_context(listening_socket(place))
     server = _Server(source, places, mounting, only_changes=only == "changes", page=page, starts=starts, ros2=ros2)
     if only_events:
         return _serve_events(server, seconds, json=json)
     return _decide(server, model, engine, decisions, actions, seconds, denoise=denoise, json=json)
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where others connect to; None: they can't."""
-
-    web: Address | None = None
-    decisions: Address | None = None
-    events: Address | None = None
-
-    def check(self) -> None:
-        """Raise SourceError where two of them are one, or nobody can listen; before a model is loaded in vain."""
-        from livesnn.outputs.loop import listening_socket
-
-        places = {"--web": self.web, "--tcp": self.decisions, "--events": self.events}
-        given = [(flag, place) for flag, place in places.items() if place is not None]
-        for (one_flag, one), (other_flag, other) in combinations(given, 2):
-            if one == other and one.port:
-                raise SourceError(f"{one_flag} and {other_flag} are both {one.port}: give two different ports")
-        with ExitStack() as open_at_once:
-            for _, place in given:
-                open_at_once.enter_context(listening_socket(place))
-
-
 def _decide(
     server: _Server,
     model: str | None,
-    engine: Engine,
-    decisions: DecisionFlags,
-    actions: ActionFlags,
+    engine: flags.Engine,
+    decisions: flags.DecisionFlags,
+    actions: flags.ActionFlags,
     seconds: float | None,
     *,
     denoise: bool,
@@ -172,7 +136,6 @@ def _decide(
     from livesnn.infer.decide import Decider
     from livesnn.outputs.lines import RunOptions, decide_all
 
-    check_seconds(seconds)
     server.decider = Decider().merge(decisions.given)
     options = RunOptions(model, engine, "carry", "frame", server.decider, seconds, denoise, server.orientation)
     with server, actions.following(server.say, live=True) as act:
@@ -206,7 +169,6 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
     from livesnn.signals import ending_sets
     from livesnn.sources import event_source, open_source
 
-    check_seconds(seconds)
     with server:
         with reading("serve", server.name) as progress:
             opened = event_source(
@@ -245,12 +207,12 @@ class _Server(ExitStack):
     def __init__(
         self,
         name: str,
-        places: _Places,
-        mounting: Mounting,
+        places: Mapping[str, Address],
+        mounting: flags.Mounting,
         *,
         only_changes: bool,
-        page: PageFlags,
-        starts: Sequence[Start],
+        page: flags.PageFlags,
+        starts: Sequence[flags.Start],
         ros2: str | None,
     ) -> None:
         super().__init__()
@@ -282,7 +244,7 @@ class _Server(ExitStack):
             )
         if isinstance(source, Recording) and source.empty:
             raise SourceError(f"{self.name}: the recording has no events: give another one")
-        if card is not None and (self._places.web is not None or self._ros2_namespace is not None):
+        if card is not None and ("--web" in self._places or self._ros2_namespace is not None):
             from livesnn.outputs.served_source import ServedSource
 
             # Before the loop, so that it is closed after everybody has been told of the end.
@@ -291,23 +253,23 @@ class _Server(ExitStack):
         loop = self.enter_context(OutputLoop(self.say))
         watching: list[See] = []
         listening = []
-        if self._places.events is not None:
+        if "--events" in self._places:
             events = event_source(source)
             size = self.orientation.resolution(events.resolution)
-            output = EventOutput(loop, self._places.events, size, events.name)
+            output = EventOutput(loop, self._places["--events"], size, events.name)
             watching.append(output.send_packet)
             listening.append(f"events at {output.address}")
         if card is not None:
             told = DecisionFeeds(loop, self.name, card, only_changes=self._only_changes)
             self._decisions = told
             self.push(self._tell_error)
-            if (place := self._places.decisions) is not None:
+            if (place := self._places.get("--tcp")) is not None:
                 greeting = json_line(told.greeting)
                 decisions = TcpOutput(loop, place, told.programs, greeting, buffer_bytes=KEPT_BYTES)
                 listening.append(f"decisions at {decisions.address}")
             if (served := self._served) is not None and served.sees_events:
                 watching.append(served.see_packet)
-            if (place := self._places.web) is not None and served is not None:
+            if (place := self._places.get("--web")) is not None and served is not None:
                 listening += self._listen_for_pages(loop, place, told, served)
             listening += [start(loop, told) for start in self._starts]
             if self._ros2_namespace is not None and served is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import time
@@ -12,21 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from livesnn.cli.options import (
-    AS_IT_COMES,
-    AS_USUAL,
-    NO_ACTION,
-    ActionFlags,
-    DecisionFlags,
-    Engine,
-    Model,
-    Mounting,
-    Seconds,
-    check_seconds,
-)
+from livesnn.cli import options as flags
 from livesnn.cli.parser import Flag
 from livesnn.cli.recordings import reading, table
-from livesnn.console import say, share_done, write, write_json
+from livesnn.console import json_line, say, share_done, write, write_json
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
@@ -60,12 +48,12 @@ def gui(
     sources: Annotated[tuple[str, ...], Flag("SOURCE")] = (),
     /,
     *,
-    model: Model = None,
-    compare: Model = None,
-    engine: Engine | None = None,
-    decisions: DecisionFlags = AS_USUAL,
-    pre_roll: Seconds = None,
-    mounting: Mounting = AS_IT_COMES,
+    model: flags.Model = None,
+    compare: flags.Model = None,
+    engine: flags.Engine | None = None,
+    decisions: flags.DecisionFlags = flags.AS_USUAL,
+    pre_roll: flags.Seconds = None,
+    mounting: flags.Mounting = flags.AS_IT_COMES,
     stage: bool = False,
     kiosk: bool = False,
     json: bool = False,
@@ -123,15 +111,15 @@ def run(
     more: Annotated[tuple[str, ...], Flag("SOURCE")] = (),
     /,
     *,
-    model: Model = None,
-    engine: Engine = "auto",
+    model: flags.Model = None,
+    engine: flags.Engine = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
-    decisions: DecisionFlags = AS_USUAL,
-    seconds: Seconds = None,
+    decisions: flags.DecisionFlags = flags.AS_USUAL,
+    seconds: flags.Seconds = None,
     denoise: bool = False,
-    actions: ActionFlags = NO_ACTION,
-    mounting: Mounting = AS_IT_COMES,
+    actions: flags.ActionFlags = flags.NO_ACTION,
+    mounting: flags.Mounting = flags.AS_IT_COMES,
     many: ManyFlags = ONE,
     json: bool = False,
 ) -> int:
@@ -168,6 +156,7 @@ def run(
         What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
+    from livesnn.events.filters import check_seconds
     from livesnn.infer.decide import Decider
     from livesnn.outputs.lines import RunOptions, decide_all
     from livesnn.sources import is_live
@@ -175,20 +164,15 @@ def run(
     decider = Decider().merge(decisions.given)
     options = RunOptions(model, engine, state, every, decider, seconds, denoise, mounting.upright)
     if many != ONE or more or _is_pattern(source):  # a table of recordings, not one source
-        if actions != NO_ACTION or mounting.bias is not None:
+        if actions != flags.NO_ACTION or mounting.bias is not None:
             raise SourceError("--on-decision and --bias are for one source: leave them out")
         check_seconds(seconds)
         return run_many((source, *more), options, many, json=json)
     with actions.following(notice("run"), live=is_live(source)) as see:
-        rows = decide_all(
-            source,
-            options,
-            sensor=mounting.sensor,
-            see=see,
-            notify=notice("run"),
-            reading=reading("run", source),
-        )
-        for row in rows:
+        opening = reading("run", source)
+        for row in decide_all(
+            source, options, sensor=mounting.sensor, see=see, notify=notice("run"), reading=opening
+        ):
             write_decision("run", row, json=json)
     return 0
 
@@ -204,7 +188,9 @@ def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
         write_json(row) if json else write(describe_row(row))
 
 
-def record(source: str, out: Path, /, *, seconds: Seconds = None, mounting: Mounting = AS_IT_COMES) -> int:
+def record(
+    source: str, out: Path, /, *, seconds: flags.Seconds = None, mounting: flags.Mounting = flags.AS_IT_COMES
+) -> int:
     """Record a camera or a stream to an .aedat4 file.
 
     Noise is kept; livesnn convert --denoise removes it. --rotate and --mirror apply to the file, too. SOURCE can also
@@ -254,14 +240,24 @@ def describe_row(row: Row) -> str:
 
 def describe_summary(summary: Summary) -> str:
     video = summary.frames and not summary.events and not summary.dropped
+    ordered = f", {summary.out_of_order:,} sorted by time" if summary.out_of_order else ""
+    outside = f", {summary.out_of_bounds:,} outside the sensor ignored" if summary.out_of_bounds else ""
+    noise, engine = "", summary.engine
+    if counts := summary.denoise:
+        reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
+        share = (counts["events"] - counts["kept"]) / max(counts["events"], 1)
+        noise = f"{share:.1%} dropped ({reasons}), {counts['kept']:,} kept"
+    if (switched := summary.engine_switched_at_frame) is not None:
+        frames = ", ".join(f"{count:,} on {name}" for name, count in summary.engine_frames.items())
+        engine += f" ({frames}; switched at frame {switched})"
     network = "{p50:.2f} ms a frame (p95 {p95:.2f}, p99 {p99:.2f})".format(**summary.latency_ms)
     lines = {
         "majority": summary.majority or "none",
         "windows": f"{summary.windows}, in {summary.frames} frames",
-        "events": "" if video else f"{summary.events:,}, {summary.dropped:,} dropped{_corrected(summary)}",
-        "noise": "" if summary.denoise is None else _noise(summary.denoise),
+        "events": "" if video else f"{summary.events:,}, {summary.dropped:,} dropped{ordered}{outside}",
+        "noise": noise,
         "network": network if summary.frames else "",
-        "engine": _engines(summary),
+        "engine": engine,
         "density": f"{summary.density:.1%} of hidden neurons spike in a step",
         "operations": f"{summary.synops_per_frame / 1e6:.2f} million SynOps"
         f" and {summary.macs_per_frame / 1e6:.2f} million MACs a frame",
@@ -271,51 +267,34 @@ def describe_summary(summary: Summary) -> str:
     return table({name: text for name, text in lines.items() if text})
 
 
-def _corrected(summary: Summary) -> str:
-    ordered = f", {summary.out_of_order:,} sorted by time" if summary.out_of_order else ""
-    outside = f", {summary.out_of_bounds:,} outside the sensor ignored" if summary.out_of_bounds else ""
-    return ordered + outside
-
-
-def _noise(counts: dict[str, int]) -> str:
-    reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
-    share = (counts["events"] - counts["kept"]) / max(counts["events"], 1)
-    return f"{share:.1%} dropped ({reasons}), {counts['kept']:,} kept"
-
-
-def _engines(summary: Summary) -> str:
-    if summary.engine_switched_at_frame is None:
-        return summary.engine
-    frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())
-    return f"{summary.engine} ({frames}; switched at frame {summary.engine_switched_at_frame})"
-
-
-def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, json: bool) -> int:
+def run_many(sources: Sequence[str], options: RunOptions, many: ManyFlags, *, json: bool) -> int:
     """Decide on each recording that has no row yet; return 1 if any has failed."""
     from livesnn.outputs.many import in_processes, on_cluster, open_table, prepare
 
     begun_s = time.monotonic()
-    part, parts = _shard(flags.shard)
+    part, parts = _shard(many.shard)
     files = [*_files(sources)][part - 1 :: parts]
-    if flags.out is None:
+    if many.out is None:
         raise SourceError("several recordings need a table for their decisions: add --out decisions.jsonl")
-    out = expanded(flags.out)
-    if flags.shard is not None:
+    out = expanded(many.out)
+    if many.shard is not None:
         out = out.with_stem(f"{out.stem}-{part}of{parts}")
-    jobs = _jobs(flags)
+    jobs = _jobs(many)
     if options.model is not None and expanded(options.model).is_dir():  # a worker's folder is another one
         options = replace(options, model=str(expanded(options.model).absolute()))
     options.check()
     failed = decided = 0
     with closing(open_table(out)) as table:
-        _check_options(table.done, options, out)
+        ours = json_line(options).decode().rstrip()
+        if any(theirs != ours for theirs in table.done.values()):
+            raise LivesnnError(f"--out {out} has rows of other options, such as another --model: give another file")
         missing = [file for file in files if file.name not in table.done]
-        if missing and flags.dask is None:
+        if missing and many.dask is None:
             prepare(options, notice("run"))
         outcomes = (
             in_processes(missing, options, jobs)
-            if flags.dask is None
-            else on_cluster(flags.dask, missing, options, notice("run"))
+            if many.dask is None
+            else on_cluster(many.dask, missing, options, notice("run"))
         )
         doing = f"livesnn run: {len(missing):,} recordings to {out}"
         with closing(outcomes), share_done(doing, after_s=0.0) as show:
@@ -353,7 +332,7 @@ def _files(sources: Sequence[str]) -> Iterator[File]:
     for source in sources:
         names = [shipped_clip(source)]
         if _is_pattern(source):
-            names = sorted(_matches(str(expanded(source))))
+            names = _matches(expanded(source))
             if not names:
                 raise SourceError(f"{source}: no file matches: check the pattern")
         elif is_live(source):
@@ -371,34 +350,11 @@ def _one_line_name(name: str) -> str:
     return "".join(sign if sign >= " " else repr(sign)[1:-1] for sign in text)
 
 
-def _matches(pattern: str) -> Iterator[str]:
-    """Yield what a pattern names, as glob does. But ``**`` enters no folder twice on one path, whatever links say."""
-    parts = Path(pattern).parts
-    if "**" not in parts:
-        yield from glob.iglob(pattern)
-        return
-    at = parts.index("**")
-    rest = parts[at + 1 :] or ("*",)
-    for top in glob.iglob(str(Path(*parts[:at]))):
-        for folder in _folders(top):
-            yield from _matches(str(Path(glob.escape(folder), *rest)))
-
-
-def _folders(top: str) -> Iterator[str]:
-    """Yield a folder and those below it, without hidden ones; say which can't be looked into."""
-    waiting: list[tuple[str, tuple[str, ...]]] = [(top, ())]
-    while waiting:
-        folder, above = waiting.pop()
-        real = os.path.realpath(folder)
-        if real in above:
-            continue
-        try:
-            inside = [each.path for each in os.scandir(folder) if not each.name.startswith(".")]
-        except OSError as error:
-            say(f"livesnn run: {folder} can't be looked into ({error.strerror}): its recordings are left out")
-            continue
-        yield folder
-        waiting += [(each, (*above, real)) for each in inside if os.path.isdir(each)]
+def _matches(pattern: Path) -> list[str]:
+    """Return what a pattern names, in order. ``**`` enters no linked or hidden folder."""
+    found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    given = {*pattern.parts}
+    return sorted(str(each) for each in found if not any(part[0] == "." for part in {*each.parts} - given))
 
 
 def _shard(text: str | None) -> tuple[int, int]:
@@ -409,22 +365,14 @@ def _shard(text: str | None) -> tuple[int, int]:
     return part, parts
 
 
-def _jobs(flags: ManyFlags) -> int:
+def _jobs(many: ManyFlags) -> int:
     from livesnn.subprocesses import MOST_PROCESSES
     from livesnn.threads import usable_processors
 
-    if flags.jobs is None:
+    if many.jobs is None:
         return min(MOST_PROCESSES, usable_processors())
-    if flags.dask is not None:
+    if many.dask is not None:
         raise LivesnnError("--jobs and --dask can't be combined: leave one out")
-    if not 1 <= flags.jobs <= MOST_PROCESSES:
-        raise LivesnnError(f"--jobs can't be {flags.jobs}: give 1 to {MOST_PROCESSES}")
-    return flags.jobs
-
-
-def _check_options(done: dict[str, str], options: RunOptions, out: Path) -> None:
-    from livesnn.console import json_line
-
-    ours = json_line(options).decode().rstrip()
-    if any(theirs != ours for theirs in done.values()):
-        raise LivesnnError(f"--out {out} has rows of other options, such as another --model: give another file")
+    if not 1 <= many.jobs <= MOST_PROCESSES:
+        raise LivesnnError(f"--jobs can't be {many.jobs}: give 1 to {MOST_PROCESSES}")
+    return many.jobs
