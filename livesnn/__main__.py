@@ -60,7 +60,7 @@ def start() -> None:
 
 
 def _fill_closed() -> None:
-    """Let the numbers of standard streams that the shell has closed lead nowhere: the next file would get them."""
+    """Let standard streams that the shell has closed lead nowhere: the next file would get their numbers."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -134,7 +134,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """Return the arguments without a first or last --debug, "--" being the end; and whether there was one."""
+    """Return the arguments without a first or last --debug, and whether there was one."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     for place in (0, end - 1):
         if arguments[place:end][:1] == ["--debug"]:
@@ -166,7 +166,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
-    """Run the command of that name; returns 2 where there is none, or where it doesn't take these arguments."""
     from livesnn.cli.commands import COMMANDS, MOVED, completion_script, first_page
     from livesnn.console import write
     from livesnn.signals import usual_handlers

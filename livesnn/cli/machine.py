@@ -138,8 +138,7 @@ def bench(
     if repeats is not None and repeats < 1:
         raise LivesnnError(f"--repeats can't be {repeats}: give 1 or more")
     asked = {"repeats": repeats, "model": model, "source": source, "engines": engines or None}
-    given = {name: value for name, value in asked.items() if value is not None}
-    usual: dict[str, Any] = {"repeats": 5, "model": ""}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     chosen: dict[str, Callable[..., object]] = {
         name: getattr(import_module(f"livesnn.bench.{MODULES.get(name, 'throughput')}"), f"bench_{name}")
         for name in names or get_args(Measurement)
@@ -149,7 +148,13 @@ def bench(
         if not any(option in parameters for parameters in takes.values()):
             raise UsageError(f"--{option} has no effect on {' and '.join(chosen)}: leave it out")
     figures = {
-        name: function(**{option: value for option, value in (usual | given).items() if option in takes[name]})
+        name: function(
+            **{
+                option: value
+                for option, value in ({"repeats": 5, "model": ""} | given).items()
+                if option in takes[name]
+            }
+        )
         for name, function in chosen.items()
     }
     write_json({"machine": machine()} | figures)

@@ -25,8 +25,6 @@ from livesnn.train.datasets.split import ONE_SESSION
 if TYPE_CHECKING:
     from livesnn.train.trainer import Trained
 
-MOST_MISSING = 5  # Classes without a file that `data check` names one by one
-
 TRAINING_GROUPS = {  # Fields of Configuration by their group on the help page.
     "What to train": (
         "dataset", "data", "recipe", "network", "name", "out", "init", "freeze", "resume", "runs", "seed",
@@ -190,6 +188,7 @@ def evaluate(
     """
     from livesnn.infer.decide import Decider
     from livesnn.infer.load import load_model, model_folder
+    from livesnn.train import compare as comparing
     from livesnn.train.datasets.registry import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.evaluate import explain
@@ -206,74 +205,51 @@ def evaluate(
     if compare is not None:
         if model is not None or stream is not None or to_card:
             raise UsageError("--compare measures two models on clips: leave --model, --stream and --to-card out")
-        return _compare(compare, dataset, data, split, seed, engine, picture, json=json)
+        if picture is not None:
+            from livesnn.train.figures import draw_comparison
+
+            if picture.suffix not in (".png", ".svg") or picture.exists() or not picture.parent.is_dir():
+                raise DataError(f"--picture {picture}: give a new .png or .svg file in a folder that is there")
+        first, second = (load_model(name, engine) for name in compare)
+        clips, others = (data_set(dataset).load_split(data, split, each.card) for each in (first, second))
+        _say_skipped(clips.skipped, clips.warnings)
+        compared = comparing.compare((first, second), (clips, others), seed=seed)
+        write_json(compared) if json else write("\n".join(comparing.describe_comparison(compared)))
+        if picture is not None:
+            draw_comparison(compared, picture)
+        return 0
     if model is None or picture is not None:
         raise UsageError("name a model with --model NAME, or two with --compare NAME NAME (then also --picture)")
     loaded = load_model(model, engine)
-    decider.check(loaded.card)
+    card = loaded.card
+    decider.check(card)
     if to_card:
-        if split != "test":
-            raise DataError("--to-card records the accuracy on the test split: add --split test")
-        if stream is not None:
-            raise DataError("--to-card records the accuracy of clips: leave --stream out")
-        if loaded.card.dataset != dataset:
+        if split != "test" or stream is not None or card.dataset != dataset or card.taught or card.renamed:
             raise DataError(
-                f"{loaded.card.name} was trained on {loaded.card.dataset or 'something else'}, and its card records "
-                f"only that test: leave --to-card out"
+                f"--to-card records the accuracy on the test split of {card.dataset or 'nothing'}, without --stream "
+                "and for a model that wasn't taught a class: leave it out"
             )
-        if loaded.card.taught or loaded.card.renamed:
-            raise DataError(f"{loaded.card.name} was taught a class that the test part lacks: leave --to-card out")
         from livesnn.train.model_folder import record_test  # before minutes of measuring: it needs onnx
     if stream is not None:
-        streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
+        streams = uncut_streams(dataset, data, split, card, stream, seed)
         played = evaluate_stream(loaded, streams, decider)
         _show(asdict(played), describe_stream(played), json=json)
         return 0
     source = data_set(dataset)
-    clips = source.load_split(data, split, loaded.card)
+    clips = source.load_split(data, split, card)
     _say_skipped(clips.skipped, clips.warnings)
-    if split == "validation" and loaded.card.split and loaded.card.split.clips:
+    if split == "validation" and card.split and card.split.clips:
         say(ONE_SESSION)
-    if dataset == "folder" and split != "test" and loaded.card.dataset != dataset:
-        say(f"{loaded.card.name} was not trained on a folder: all clips are measured, whatever --split says")
+    if dataset == "folder" and split != "test" and card.dataset != dataset:
+        say(f"{card.name} was not trained on a folder: all clips are measured, whatever --split says")
     measured = measure(loaded, clips, seed=seed)
     if to_card:
         record_test(model_folder(model), measured)
     _show(
         asdict(measured) | {"skipped": len(clips.skipped)},
-        explain(measured, loaded.card, clips.sensor or source.SENSOR),
+        explain(measured, card, clips.sensor or source.SENSOR),
         json=json,
     )
-    return 0
-
-
-def _compare(
-    models: tuple[str, str],
-    dataset: DataSetName,
-    data: Path,
-    split: SplitName,
-    seed: int,
-    engine: Engine,
-    picture: Path | None,
-    *,
-    json: bool,
-) -> int:
-    from livesnn.infer.load import load_model
-    from livesnn.train.compare import compare, describe_comparison
-    from livesnn.train.datasets.registry import data_set
-
-    if picture is not None:
-        from livesnn.train.figures import draw_comparison
-
-        if picture.suffix not in (".png", ".svg") or picture.exists() or not picture.parent.is_dir():
-            raise DataError(f"--picture {picture}: give a new .png or .svg file in a folder that is there")
-    first, second = (load_model(model, engine) for model in models)
-    clips, others = (data_set(dataset).load_split(data, split, each.card) for each in (first, second))
-    _say_skipped(clips.skipped, clips.warnings)
-    compared = compare((first, second), (clips, others), seed=seed)
-    write_json(compared) if json else write("\n".join(describe_comparison(compared)))
-    if picture is not None:
-        draw_comparison(compared, picture)
     return 0
 
 
@@ -321,12 +297,7 @@ def data(
     if json:
         write_json([finding._asdict() for finding in findings])
     else:
-        missing = [finding for finding in findings if finding.state == "missing"]
-        left_out = set(missing[MOST_MISSING:])
-        listed = [finding for finding in findings if finding not in left_out]
-        write("\n".join(f"{finding.state:>10}  {one_line(finding.what)}" for finding in listed))
-        if left_out:
-            say(f"{len(left_out)} more are missing: --json lists them")
+        write("\n".join(f"{finding.state:>10}  {one_line(finding.what)}" for finding in findings))
         counts: Counter[str] = Counter(finding.state for finding in findings)
         states = ("complete", "incomplete", "missing", "unusable", "damaged")
         say(", ".join(f"{counts[state]} {state}" for state in states))
@@ -359,19 +330,20 @@ def export(
     from livesnn.infer.load import model_folder
 
     out = expanded(out)
-    _check_out(out)
     nir = out.suffix.lower() == ".nir"
+    if not nir and out.suffix.lower() != ".onnx":
+        raise ModelError(f"{out}: unknown format: choose a name that ends in .nir or .onnx")
+    if out.exists() or out.is_symlink():
+        raise ModelError(f"{out} exists already: choose another name")
+    if not out.parent.is_dir():
+        raise ModelError(f"{out}: there is no folder {out.parent}: make it first")
     if dt is not None and not nir:
         raise ModelError("--dt is only for .nir, as .onnx holds no time step: leave it out")
     if dt is not None and not 1e-9 <= dt <= 1e6:
         raise ModelError(f"--dt can't be {dt:g}: give seconds from 1e-9 to 1e6, such as 0.0001")
     folder = model_folder(model)
     octets, card, dt = _nir(folder, dt) if nir else (*_onnx(folder), None)
-    _check_out(out)  # again, since reading takes time
-    try:
-        replace_file(out, octets)
-    except OSError as error:
-        raise ModelError(f"{out}: can't be written ({error.strerror}): choose another place") from error
+    replace_file(out, octets)
     if json:
         said = {"model": card.name, "out": str(out), "octets": len(octets), "classes": card.classes, "dt": dt}
         write_json(said)
@@ -379,15 +351,6 @@ def export(
         steps = "" if dt is None else f", a step is {dt:g} s"
         write(f"{out}: {card.name}, {len(card.states)} layers, {len(card.classes)} classes{steps}")
     return 0
-
-
-def _check_out(out: Path) -> None:
-    if out.suffix.lower() not in (".nir", ".onnx"):
-        raise ModelError(f"{out}: unknown format: choose a name that ends in .nir or .onnx")
-    if out.exists() or out.is_symlink():
-        raise ModelError(f"{out} exists already: choose another name")
-    if not out.parent.is_dir():
-        raise ModelError(f"{out}: there is no folder {out.parent}: make it first")
 
 
 def _nir(folder: Path, dt: float | None) -> tuple[bytes, ModelCard, float]:

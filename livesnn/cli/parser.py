@@ -205,7 +205,7 @@ def command_parser(command: Callable[..., object], prog: str) -> Parser:
 
 
 def call(command: Callable[..., Any], parser: Parser, arguments: Sequence[str]) -> int:
-    """Run a command with what a line gives, or print its help page; returns its exit code. Raises UsageError."""
+    """Run a command with what a line gives, or print its help page; returns its exit code."""
     try:
         given = parser.given(arguments)
     except SystemExit:  # the page is printed
@@ -225,7 +225,6 @@ def run_script(command: Callable[..., Any]) -> NoReturn:
 
 
 def bound(command: Callable[..., object], given: Mapping[str, Any]) -> inspect.BoundArguments:
-    """Return the arguments of a command: what a line gives, and the defaults."""
     signature = inspect.signature(command)
     values: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
@@ -247,7 +246,6 @@ def hint(name: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def _how(kind: Any) -> dict[str, Any]:
-    """Return how argparse reads the values of a type."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _how(next(part for part in parts if part is not NoneType))

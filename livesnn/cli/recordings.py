@@ -136,9 +136,6 @@ def _shown(
     return asdict(done) | {"out": str(done.out)}
 
 
-MOST_IMAGE_S = 60.0  # All events of an image's recording are in memory at once
-
-
 def simulate(
     out: Path,
     /,
@@ -184,8 +181,8 @@ def simulate(
 
         if scene != "gestures" or sensor:
             raise SourceError("--image is recorded by a DVS128 instead of a scene: leave --scene and --sensor out")
-        if seconds > MOST_IMAGE_S:
-            raise SourceError(f"--seconds can't be {seconds:g} with --image: give at most {MOST_IMAGE_S:g}")
+        if seconds > 60:  # all its events are in memory at once
+            raise SourceError(f"--seconds can't be {seconds:g} with --image: give at most 60")
         resolution, shown = DVS128, image.name
         made = iter([recording_of_file(expanded(image), seed=seed, seconds=seconds)])
     out = expanded(out)
