@@ -76,7 +76,7 @@ class DenoiseCounts(NamedTuple):
 class DenoiseState:
     """All that `denoise` remembers of a stream, 14 bytes a pixel, and changes in place.
 
-    ``times_learned``: how often hot pixels have been learned to the end. Raises as `require_usual_size`.
+    Raises as `require_usual_size`.
     """
 
     def __init__(self, resolution: Resolution) -> None:
@@ -91,7 +91,6 @@ class DenoiseState:
         self._clock: _Whole = np.array((NEVER, NEVER, NEVER, LEARN_INTERVALS))
         self._counts: _Whole = np.zeros(5, np.int64)
         self._learn_again = False
-        self.times_learned = 0
 
     @property
     def counts(self) -> DenoiseCounts:
@@ -113,11 +112,6 @@ class DenoiseState:
     def hot(self) -> npt.NDArray[np.bool_]:
         """Which pixels are hot, bool [H, W], a copy."""
         return self._inside(self._hot).copy()
-
-    def know(self, hot: npt.NDArray[np.bool_]) -> None:
-        """Take these pixels for hot, bool [H, W], in place of learning them: before the first event."""
-        self._inside(self._hot)[:] = hot
-        self._clock[INTERVALS_LEFT] = 0
 
     def _inside(self, pixels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         return pixels.reshape(self.resolution.height + 2, -1)[1:-1, 1:-1]
@@ -153,7 +147,6 @@ class DenoiseState:
             self._clock[INTERVALS_LEFT] -= 1
             if not self.learning:
                 np.greater_equal(self._strikes, _HOT_IN, out=self._hot)
-                self.times_learned += 1
         self._rates.fill(0)
         self._clock[INTERVAL_END] = t_us + INTERVAL_US
 

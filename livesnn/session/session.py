@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from livesnn.errors import DataError, LivesnnError, ModelError, error_message
+from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Resolution
 from livesnn.events.picture import Display, Picture
@@ -25,7 +25,7 @@ from livesnn.session.camera_settings import CameraFiles, Mounting
 from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.decision_table import DecisionLog
-from livesnn.session.playback import EventPlayback, Playback, open_playback
+from livesnn.session.playback import Playback, open_playback
 from livesnn.session.plot_history import PlotHistory
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
@@ -83,7 +83,6 @@ class Session:
         self._camera_files = camera_files
         self._see = see
         self._pictures = pictures
-        self._times_learned = 0  # hot pixels, as far as they are saved
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
         self.comparer = Comparer(lambda: self.opened, lambda: self.control.choices)  # with a second model
@@ -146,7 +145,8 @@ class Session:
             model = self._model
             if isinstance(model, LivesnnError):
                 raise model
-            playback.notes = (*playback.notes, *self._prepare_camera(playback))
+            if playback.sensor is not None and (why := self._camera_files.set_up(playback.sensor, playback.serial)):
+                playback.notes = (*playback.notes, why)
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
             if model is None or stop.is_set():  # by now another session may step that model
@@ -160,7 +160,6 @@ class Session:
                     frame, state=choices.state_mode, decider=decider, reset=reset, silence=self.silence
                 )
                 self._publish(result, playback, model)
-                self._save_hot_pixels(playback)
         finally:
             playback.close()
 
@@ -168,26 +167,6 @@ class Session:
         if self._worker.stop.is_set():
             raise Stopped
         self.reading = share
-
-    def _prepare_camera(self, playback: Playback) -> Iterator[str]:
-        """Load what is known of a camera: its hot pixels and its sensor's settings. Yield why that can't be used."""
-        if isinstance(playback, EventPlayback):
-            try:
-                known = self._camera_files.load_hot_pixels(
-                    playback.serial, playback.source.resolution, playback.orientation
-                )
-            except DataError as error:
-                yield str(error)
-            else:
-                if known is not None:
-                    playback.noise.know(known)
-        if playback.sensor is not None and (why := self._camera_files.set_up(playback.sensor, playback.serial)):
-            yield why
-
-    def _save_hot_pixels(self, playback: Playback) -> None:
-        if isinstance(playback, EventPlayback) and playback.noise.times_learned > self._times_learned:
-            self._times_learned = playback.noise.times_learned
-            self._camera_files.save_hot_pixels(playback.serial, playback.noise.hot, playback.orientation)
 
     def _open(self, playback: Playback, model: Model) -> Display:
         warm_up(model, playback.resolution if playback.has_events else None)

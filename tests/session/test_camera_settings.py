@@ -1,72 +1,20 @@
-"""What is remembered of a camera: its hot pixels, and how it is mounted."""
+"""What is remembered of a camera: how it is mounted, and how its sensor is set up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import livesnn
-from livesnn.errors import DataError
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.cameras.sensor_control import SensorControl
-from livesnn.events.filters import Orientation, orient
-from livesnn.events.packet import EVENTS_DTYPE, Resolution
-from livesnn.session.camera_settings import FOLDER, SENSORS, CameraFiles, camera_name
+from livesnn.events.filters import Orientation
+from livesnn.session.camera_settings import CameraFiles, camera_name
 from livesnn.session.session import Session
 from tests.simulated_sensor import Light, SimulatedSensor
 from tests.waiting import eventually
-
-ODD = Resolution(7, 5)
-UPRIGHT = Orientation()
-
-
-@pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_hot_pixels_are_turned_as_events_are_however_the_camera_is_turned_later(
-    tmp_path: Path, turns: int, mirrored: bool
-) -> None:
-    first, later, event = (
-        Orientation(3, mirrored=True),
-        Orientation(turns, mirrored),
-        np.zeros(1, EVENTS_DTYPE),
-    )
-    event["x"], event["y"] = 5, 1
-
-    def hot(seen: Orientation) -> np.ndarray:
-        upright, size = orient(event, ODD, seen), seen.resolution(ODD)
-        pixels = np.zeros((size.height, size.width), np.bool_)
-        pixels[upright["y"], upright["x"]] = True
-        return pixels
-
-    known = CameraFiles(tmp_path)
-    known.save_hot_pixels("a", hot(first), first)
-    np.testing.assert_array_equal(known.load_hot_pixels("a", ODD, later), hot(later))
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("", "can't be read"),
-        ('{"width": 7, "height": 5, "hot": [[1, 2, 3]]}', "can't be read"),
-        ('{"width": 5, "height": 7, "hot": []}', "not for a sensor of 7×5"),
-        ('{"width": 7, "height": 5, "hot": [[7, 0]]}', "not for a sensor of 7×5"),
-        ('{"width": 7, "height": 5, "hot": [[0, -1]]}', "not for a sensor of 7×5"),
-    ],
-)
-def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str, why: str) -> None:
-    (tmp_path / FOLDER).mkdir()
-    (tmp_path / FOLDER / "a.json").write_text(text)
-    with pytest.raises(DataError, match=why):
-        CameraFiles(tmp_path).load_hot_pixels("a", ODD, UPRIGHT)
-
-
-def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
-    (tmp_path / FOLDER).write_text("no folder")
-    CameraFiles(tmp_path).save_hot_pixels("a", np.ones((5, 7), np.bool_), UPRIGHT)
-    assert CameraFiles(tmp_path).load_hot_pixels("a", ODD, UPRIGHT) is None
 
 
 def test_a_session_decides_on_a_turned_source_as_livesnn_run_does(
@@ -80,7 +28,7 @@ def test_a_session_decides_on_a_turned_source_as_livesnn_run_does(
         results = livesnn.run(recording, model_folder, orientation=orientation)
         return [result.decision for result in results if result.window_end]
 
-    assert decided == run(Orientation(2)) != run(UPRIGHT)
+    assert decided == run(Orientation(2)) != run(Orientation())
 
 
 @pytest.mark.parametrize(
@@ -124,8 +72,8 @@ def test_given_settings_replace_the_remembered_ones_and_are_not_remembered(tmp_p
 
 @pytest.mark.parametrize("text", ["{", '{"camera": "x", "settings": {"biases": {"diff_on": 3}}}'])
 def test_settings_that_cannot_be_used_are_said_in_one_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / SENSORS).mkdir()
-    (tmp_path / SENSORS / "1.json").write_text(text)
+    (tmp_path / "sensors").mkdir()
+    (tmp_path / "sensors" / "1.json").write_text(text)
     control = sensor_control()
     said = CameraFiles(tmp_path).set_up(control, "1")
     assert said.startswith("the sensor is set up as its driver does: ")

@@ -224,11 +224,11 @@ def test_what_was_active_in_another_epoch_supports_nothing() -> None:
 
 def test_hot_pixels_stay_hot_in_another_epoch() -> None:
     state = DenoiseState(SENSOR)
-    hot = np.zeros((SENSOR.height, SENSOR.width), np.bool_)
-    hot[5, 6] = True
-    state.know(hot)
-    packets = [Packet(events_at((0, 9, 9), (1, 6, 5)), epoch=epoch) for epoch in (0, 1)]
-    assert joined(without_noise(packets, state)).tolist() == [(0, 9, 9, True)] * 2
+    kept(merged(noise(1, 3), pixel(6, 5, 100, 3)), HOT, state)
+    dropped = state.counts.hot
+    for epoch, t in ((0, 4_000_000), (1, 0)):
+        without_noise([Packet(events_at((t, 9, 9), (t + 1, 6, 5)), epoch=epoch)], state)
+    assert state.counts.hot == dropped + 2
 
 
 def test_what_nobody_wants_filtered_passes_and_isnt_counted() -> None:
@@ -263,22 +263,6 @@ def test_a_scene_with_nothing_but_noise_is_no_jump_in_time(parts: int) -> None:
     raw = [*frames(FakeSource(stream, resolution=SENSOR), spec)]
     assert [(frame.t, frame.start) for frame in found] == [(frame.t, frame.start) for frame in raw]
     assert len(found) > 120
-
-
-def test_hot_pixels_that_are_known_are_dropped_from_the_second_event_on_and_learned_anew_when_asked() -> None:
-    hot = np.zeros((SENSOR.height, SENSOR.width), np.bool_)
-    hot[4, 3] = True
-    state = DenoiseState(SENSOR)
-    state.know(hot)
-    assert not state.learning
-    assert np.array_equal(state.hot, hot)
-    assert kept(events_at((0, 1, 1), (10, 3, 4), (20, 4, 3)), HOT, state) == [(0, 1, 1), (20, 4, 3)]
-    assert state.times_learned == 0
-    state.learn_again()
-    left = kept(merged(pixel(3, 4, 50, 0.5), pixel(7, 8, 100, LEARNED_US / 1e6)), HOT, state)
-    assert (3, 4) not in {(x, y) for _, x, y in left[1:]}  # dropped until then
-    assert np.argwhere(state.hot).tolist() == [[8, 7]]
-    assert state.times_learned == 1
 
 
 def test_a_sensor_larger_than_any_is_refused() -> None:
