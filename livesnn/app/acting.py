@@ -6,7 +6,6 @@ import shlex
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
@@ -38,7 +37,7 @@ from livesnn.app.widgets.basics import (
 )
 from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised
-from livesnn.errors import LivesnnError, error_message
+from livesnn.errors import LivesnnError
 from livesnn.infer.run import Result
 from livesnn.outputs.action import (
     ANY,
@@ -49,10 +48,8 @@ from livesnn.outputs.action import (
     ActionRunner,
     Firing,
     Rule,
-    perform,
     split_command,
 )
-from livesnn.threads import Worker
 
 LATE = "Actions take longer than the time between gestures, so some are skipped"
 MOST_SHOWN = 100  # that wait for the window; the oldest go first
@@ -72,7 +69,6 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
     "stop_recording": ("Stop recording", "", ""),
 }
 LONGEST_HELD_MS, LONGEST_EVERY_S = 60_000, 3600.0
-TRYING, DONE = "Trying …", "Done."
 
 
 class Acting:
@@ -184,13 +180,8 @@ class Draft:
     @property
     def rule(self) -> Rule:
         """The rule; raises LivesnnError if it is impossible."""
-        match self.kind:
-            case "command":
-                arguments = split_command(self.text)
-            case "record" | "stop_recording":
-                arguments = ()
-            case _:
-                arguments = tuple(filter(None, [self.text.strip()]))
+        words = split_command(self.text) if self.kind == "command" else (self.text.strip(),)
+        arguments = () if self.kind in RECORDING else words
         return Rule(Action(self.kind, arguments), self.label, self.held_ms, self.every_s, self.active)
 
     @property
@@ -258,10 +249,6 @@ class ActionsDialog(Dialog):
             self.chosen.emit([draft.rule for draft in self.drafts])
             super().accept()
 
-    def done(self, result: int) -> None:
-        self.form.end()
-        super().done(result)
-
     def _list(self, draft: Draft) -> QListWidgetItem:
         item = QListWidgetItem()
         self._keep(item, draft)
@@ -311,11 +298,10 @@ class ActionsDialog(Dialog):
         shown = drafts[self.list.currentRow()].problem if any_rule else ""
         self.problem.setText(capitalised(shown))
         self.save.setEnabled(not any(draft.problem for draft in drafts))
-        self.form.allow_trial(any_rule and not shown)
 
 
 class RuleForm(QWidget):
-    """Fields for one rule, and a button that tries its action."""
+    """Fields for one rule."""
 
     changed = Signal()
 
@@ -327,16 +313,12 @@ class RuleForm(QWidget):
         self.held.setToolTip("How long the gesture must be the decision before the action starts.")
         self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
         self.text = line_edit("", "", "What", least_width=280)
-        self.hint, self.outcome = note(""), note("")
+        self.hint = note("")
         self.every = number_box(QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120)
         self.every.setToolTip("The action runs at most once in this time.")
         self.every.setDecimals(1)
         for number in (self.held, self.every):
             number.setKeyboardTracking(True)  # the list shows what is being typed
-        self.trial = dialog_button("Try", self._try)
-        self._worker: Worker | None = None
-        self._look = QTimer(self, interval=50)
-        self._look.timeout.connect(self._show_outcome)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(10)
@@ -346,7 +328,6 @@ class RuleForm(QWidget):
         form.addRow(heading(""), self.text)
         form.addRow(heading(""), self.hint)
         form.addRow(heading(self.every.accessibleName()), self.every)
-        form.addRow(heading(""), fill(QHBoxLayout(), self.trial, (self.outcome, 1), spacing=12))
         self._fields = (self.gesture, self.held, self.kind, self.text, self.every)
         for box, spin in ((self.gesture, self.held), (self.kind, self.every)):
             box.currentIndexChanged.connect(self._edited)
@@ -368,44 +349,13 @@ class RuleForm(QWidget):
         del blockers
         self._explain()
 
-    def allow_trial(self, allowed: bool) -> None:
-        """Let the action be tried; recording can't be."""
-        self.trial.setVisible(self.kind.currentData() not in RECORDING)
-        self.trial.setEnabled(allowed and self._worker is None)
-
-    def end(self) -> None:
-        """End what is being tried, without waiting for it."""
-        self._look.stop()
-        if self._worker is not None:
-            self._worker.close(0.0)
-            self._worker = None
-
     @Slot()
     def _edited(self) -> None:
         self._explain()
         self.changed.emit()
 
     def _explain(self) -> None:
-        self.outcome.setText("")
         _, example, hint = KINDS[self.kind.currentData()]
         self.text.setPlaceholderText(example)
         self.text.setVisible(bool(example))
         self.hint.setText(hint)
-
-    def _try(self) -> None:
-        rule = self.draft.rule
-        classes = [self.gesture.itemData(place) for place in range(self.gesture.count())]
-        firing = Firing(rule, rule.label or next(filter(None, classes), "wave"), 1.0, 0)
-        self.outcome.setText(TRYING)
-        self.trial.setEnabled(False)
-        self._worker = Worker("try-action", partial(perform, firing)).start()
-        self._look.start()
-
-    @Slot()
-    def _show_outcome(self) -> None:
-        if self._worker is not None and not self._worker.running:
-            error = self._worker.error
-            self.end()
-            outcome = DONE if error is None else error_message(error)
-            self.outcome.setText(capitalised(outcome))
-            self.trial.setEnabled(True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
+from PySide6.QtCore import QRegularExpression, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QFocusEvent, QRegularExpressionValidator, QValidator
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
     QHeaderView,
+    QLineEdit,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -18,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note, number_box, plain_tip
+from livesnn.app.widgets.basics import Dialog, fill, heading, line_edit, note, number_box, plain_tip
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
@@ -138,7 +139,7 @@ class ClassRules(QTreeWidget):
         super().__init__()
         self.setFont(style.text_font(14))
         self.setAccessibleName("Classes that may be named")
-        self.setHeaderLabels(["May be named", "Threshold"])
+        self.setHeaderLabels(["May be named", "Threshold, %"])
         self.setRootIsDecorated(False)
         self.setSelectionMode(self.SelectionMode.NoSelection)
         header = self.header()
@@ -147,29 +148,32 @@ class ClassRules(QTreeWidget):
         header.setSectionResizeMode(_THRESHOLD, QHeaderView.ResizeMode.ResizeToContents)
         self.rows = {name: self._row(name) for name in classes}  # each with its threshold
 
-    def _row(self, name: str) -> tuple[QTreeWidgetItem, OwnShareBox]:
+    def _row(self, name: str) -> tuple[QTreeWidgetItem, QLineEdit]:
         item = QTreeWidgetItem([style.readable(name)])
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-        box = OwnShareBox(f"Threshold of {style.readable(name)}")
+        field = line_edit("", "", f"Threshold of {style.readable(name)}, per cent")
+        field.setToolTip("Empty: the threshold on the left")
+        field.setFixedWidth(84)
+        field.setValidator(QRegularExpressionValidator(QRegularExpression(r"(100|\d{1,2}([.,]\d*)?)?")))
         item.setToolTip(_NAME, plain_tip(name))
         self.addTopLevelItem(item)
-        self.setItemWidget(item, _THRESHOLD, box)
-        return item, box
+        self.setItemWidget(item, _THRESHOLD, field)
+        return item, field
 
     def show_rules(self, denied: Collection[str], thresholds: Mapping[str, float]) -> None:
         """Mark all classes but the denied ones, and show the thresholds of those that have their own."""
-        for name, (_, box) in self.rows.items():
+        for name, (_, field) in self.rows.items():
             self.mark(name, marked=name not in denied)
-            box.show_own(thresholds.get(name))
+            field.setText(f"{100 * thresholds[name]:g}" if name in thresholds else "")
 
     def mark(self, name: str, *, marked: bool) -> None:
         state = Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked
         self.rows[name][0].setCheckState(_NAME, state)
 
     def use_threshold(self, percent: float) -> None:
-        """Let a class's own threshold begin at that of all classes."""
-        for _, box in self.rows.values():
-            box.usual_percent = percent
+        """Show the threshold of all classes where one has none of its own."""
+        for _, field in self.rows.values():
+            field.setPlaceholderText(f"{percent:g}")
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -178,8 +182,8 @@ class ClassRules(QTreeWidget):
 
     @property
     def thresholds(self) -> dict[str, float]:
-        shares = {name: box.own_share for name, (_, box) in self.rows.items()}
-        return {name: share for name, share in shares.items() if share is not None}
+        typed = {name: field.text().replace(",", ".") for name, (_, field) in self.rows.items()}
+        return {name: round(float(text) / 100, 6) for name, text in typed.items() if text}
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Let the keys move between names, even after a threshold was edited."""
@@ -215,58 +219,3 @@ class ShareBox(QDoubleSpinBox):
 
     def textFromValue(self, value: float) -> str:
         return f"{value:.1f}".removesuffix(".0")
-
-
-class OwnShareBox(ShareBox):
-    """A share that may be missing: a step below 0 %, shown as a dash. One step up it is ``usual_percent``."""
-
-    NONE = -0.1
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.setMinimum(self.NONE)
-        self.setSpecialValueText(NOTHING)
-        self.setToolTip(f"{NOTHING} or empty: the threshold on the left")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.usual_percent = 50.0
-        self.setValue(self.NONE)
-
-    @property
-    def own_share(self) -> float | None:
-        return None if self.value() < 0 else self.share
-
-    def show_own(self, share: float | None) -> None:
-        if share is None:
-            self.setValue(self.NONE)
-        else:
-            self.show_share(share)
-
-    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Accept a number typed beside the dash."""
-        bare = self._bare(text)
-        if not bare:
-            return QValidator.State.Acceptable, text, position
-        if NOTHING in text:
-            return super().validate(bare, len(bare))
-        return super().validate(text, position)
-
-    def valueFromText(self, text: str) -> float:
-        bare = self._bare(text)
-        return super().valueFromText(bare) if bare else self.NONE
-
-    def _bare(self, text: str) -> str:
-        return text.replace(NOTHING, "").removesuffix(self.suffix()).strip().removeprefix("-")
-
-    def stepBy(self, steps: int) -> None:
-        """Step; from a dash to the usual share."""
-        if self.value() < 0 < steps:
-            self.setValue(self.usual_percent)
-        else:
-            super().stepBy(steps)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the list unless the box is being edited."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()

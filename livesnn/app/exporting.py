@@ -15,10 +15,10 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 
-from livesnn.app.actions import Action, Actions
-from livesnn.app.notice import Button
+from livesnn.app.actions import Action
+from livesnn.app.model_choice import Button
 from livesnn.app.recording import documents
-from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
+from livesnn.app.widgets.basics import open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
 from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import error_message
@@ -26,7 +26,7 @@ from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
 from livesnn.files import proposed_name
 from livesnn.progress import Progress, Stopped
-from livesnn.session.export import AEDAT4, CSV, MP4, ExportSpec, export, export_last
+from livesnn.session.export import AEDAT4, CSV, MP4, ExportSpec, export
 from livesnn.threads import Worker
 
 PNG = ".png"
@@ -39,13 +39,11 @@ FILTERS = {
 _COUNTED = {MP4: "pictures", CSV: "decisions", AEDAT4: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
-SECTION = "Marked section …"
 NO_SOURCE = "Open a source first"
 NO_RECORDING = "Open a recording first"
 NO_MARKS = "Mark a section of a recording first, with the keys I and O"
 NO_EVENTS = "A video has no events"
-NO_VIDEO = "A live video isn't kept: export a video file instead"
-NO_PAST = "Only the pre-roll of a live source can be exported: set one with Ctrl+Shift+S"
+NO_PAST = "A live source isn't kept: record it (Ctrl+S), and export the recording"
 LAST_PATIENCE_S = 4.0  # for an export at the end
 BUSY = "Another export is running"
 
@@ -95,7 +93,7 @@ class Exporting:
         ask, words = partial(self._ask, self.write, CSV), "Table of decisions …"
         yield Action("table", menu, words, ("Ctrl+Shift+E",), ask, why_not=self._why_no_table)
         ask = partial(self._ask, self.write, AEDAT4)
-        yield Action("stretch", menu, SECTION, ("Ctrl+Shift+X",), ask, why_not=self._why_no_section)
+        yield Action("stretch", menu, "Marked section …", ("Ctrl+Shift+X",), ask, why_not=self._why_no_section)
         yield Action("mark_in", menu, "Mark the start", ("I",), self.mark_in, rule=True, why_not=self._why_no_mark)
         yield Action("mark_out", menu, "Mark the end", ("O",), self.mark_out, why_not=self._why_no_mark)
         yield Action("forget_marks", menu, "Remove the marks", ("U",), partial(self._mark, WHOLE))
@@ -136,7 +134,7 @@ class Exporting:
         image = self._window.view.canvas.picture(LEAST_PIXELS)
 
         def write(progress: Progress) -> str:
-            with written_whole(out, None, overwrite=True) as part:
+            with written_whole(out, None, overwrite=False) as part:
                 part.write_bytes(png(image))
             return f"Picture written to {out}"
 
@@ -145,25 +143,23 @@ class Exporting:
     def write(self, out: Path) -> None:
         """Write the marked stretch, or all, in the way of ``out``'s suffix.
 
-        Of a live source, write the decisions so far, or what its last seconds show.
+        Of a live source, write the decisions so far.
         """
         player, marks, suffix = self._player, self.marks, out.suffix.lower()
         session, opened = player.session, player.opened
         if session is None or opened is None:
             return
-        path, control, log = opened.playback.path, session.control, session.log
+        path, log = opened.playback.path, session.log
         classes = opened.model.card.classes
         spec = ExportSpec(player.model, player.models.engine, player.choices, opened.playback.orientation)
 
         def write(progress: Progress) -> str:
-            if path is None and suffix == CSV:
-                count = log.write(out, classes, overwrite=True)
-            elif path is not None and suffix == AEDAT4:
-                count = convert(path, out, stretch=marks, overwrite=True, progress=progress).events
-            elif path is None:
-                count = export_last(control, out, spec, overwrite=True, progress=progress)
+            if path is None:
+                count = log.write(out, classes)
+            elif suffix == AEDAT4:
+                count = convert(path, out, stretch=marks, progress=progress).events
             else:
-                count = export(path, out, spec, stretch=marks, overwrite=True, progress=progress).count
+                count = export(path, out, spec, stretch=marks, progress=progress).count
             return f"{count:,} {_COUNTED[suffix]} written to {out}"
 
         self._begin(out, write)
@@ -184,7 +180,6 @@ class Exporting:
             self._mark(WHOLE)
         if self._job is not None:
             self._follow(self._job)
-        self._name(self._window.commands)
 
     def _follow(self, job: Job) -> None:
         """Show how a job goes, unless its message was closed or another one is being read."""
@@ -225,22 +220,17 @@ class Exporting:
             QTimer.singleShot(0, self._window, partial(self._chosen, out, write, suffix))
 
         dialog = save_dialog(self._window, title, self.folder / name, kinds, use)
-        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # asked below, wherever the name comes from
+        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
         self._window.show_dialog(dialog)
 
     def _chosen(self, out: Path, write: Callable[[Path], None], suffix: str) -> None:
         self.folder = out.parent
         if out.suffix.lower() != suffix:  # clip.v2
             out = out.with_name(out.name + suffix)
-        if not out.exists():
+        if out.exists():
+            self._window.banner.show_message(f"{out} exists already: choose another name", "error")
+        else:
             write(out)
-            return
-        dialog = Dialog(f"Replace {out.name}?", self._window)
-        dialog.put(note(f"The folder {out.parent} already has a file with this name.", 14))
-        dialog.add_buttons("Replace")
-        dialog.setMinimumWidth(420)
-        dialog.accepted.connect(lambda: write(out))
-        self._window.show_dialog(dialog)
 
     def _words(self, suffix: str) -> str:
         if suffix == PNG:
@@ -261,24 +251,11 @@ class Exporting:
     def _live(self) -> bool:
         return self._player.opened is not None and self._player.opened.playback.live
 
-    @property
-    def _last(self) -> str:
-        """What is exported of a live source, in words; "": nothing is kept of it, or it isn't live."""
-        opened, pre_roll_s = self._player.opened, self._player.choices.pre_roll_s
-        kept = self._live and opened is not None and opened.playback.has_events and pre_roll_s
-        return f" of the last {pre_roll_s:g} s …" if kept else ""
-
-    def _name(self, actions: Actions) -> None:
-        actions["film"].setText(f"Video{self._last or ' …'}")
-        actions["stretch"].setText(f"Recording{self._last}" if self._last else SECTION)
-
     def _why_no_picture(self) -> str:
         return "" if self._window.view.has_picture else "There is no picture yet"
 
     def _why_no_film(self) -> str:
-        opened = self._player.opened
-        no_past = NO_PAST if opened is None or opened.playback.has_events else NO_VIDEO
-        return self._why_not() or (no_past if self._live and not self._last else "")
+        return self._why_not() or (NO_PAST if self._live else "")
 
     def _why_no_table(self) -> str:
         session = self._player.session
@@ -288,7 +265,7 @@ class Exporting:
     def _why_no_section(self) -> str:
         if self._player.opened is not None and not self._player.opened.playback.has_events:
             return NO_EVENTS
-        return self._why_no_film() or ("" if self._live or self.marks != WHOLE else NO_MARKS)
+        return self._why_no_film() or (NO_MARKS if self.marks == WHOLE else "")
 
     def _why_no_mark(self) -> str:
         return NO_RECORDING if self._at_s() is None else ""

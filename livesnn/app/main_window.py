@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
@@ -18,7 +18,6 @@ from livesnn.app.actions import Action, Actions, fill_scenes
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.demo import DEMO, model_for
-from livesnn.app.dropping import DropTarget, Playlist, dropped, files_of
 from livesnn.app.exporting import Exporting
 from livesnn.app.help_dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
@@ -27,17 +26,17 @@ from livesnn.app.plots_dock import PlotsDock
 from livesnn.app.recording import HOW, START, RecordingControls
 from livesnn.app.sensitivity import SET_UP, SensitivityDock
 from livesnn.app.session_display import SessionDisplay
-from livesnn.app.settings import MOST_LABELS, Settings, SettingsFile, ThemeName
-from livesnn.app.settings_dialog import THEMES, SettingsDialog
+from livesnn.app.settings import MOST_LABELS, SettingsFile, ThemeName
 from livesnn.app.source_dialogs import SourceChooser, readable_source
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Correcting, Teaching
 from livesnn.app.widgets.basics import open_docs
 from livesnn.console import capitalised
+from livesnn.errors import ModelError
 from livesnn.events.filters import Orientation
 from livesnn.events.picture import PALETTES
-from livesnn.infer.load import Engine
+from livesnn.infer.load import Engine, read_card
 from livesnn.infer.model import Model
 from livesnn.session.session import Session, SourceLike
 from livesnn.simulate import DIGITS_URI
@@ -64,7 +63,6 @@ class MainWindow(Page):
         self.source_chooser = SourceChooser(self)
         self.recording = RecordingControls(self)
         self.session_display = SessionDisplay(self)
-        self.playlist = Playlist(self)
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self)
         self.teaching, self.correcting = Teaching(self), Correcting(self)
@@ -74,7 +72,6 @@ class MainWindow(Page):
         self.comparing = Comparing(self, self.session_display)
         self.commands = Actions(self, self.menuBar(), tuple(self._actions()))
         self._polled = (
-            self.playlist,
             self.session_display,
             self.plots,
             self.comparing,
@@ -116,8 +113,7 @@ class MainWindow(Page):
         yield Action("another", "File", "Simulate another person", ("Ctrl+Shift+P",), sources.watch_another)
         record = self.recording
         yield Action("record", "File", START, ("Ctrl+S",), record.toggle, rule=True, help=HOW, why_not=record.why_not)
-        how = partial(self.show_settings, "Recording")
-        yield Action("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",), how)
+        yield Action("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",), record.ask)
         for number in range(1, MOST_LABELS + 1):
             do = partial(record.label, number - 1)
             yield Action(f"label:{number}", "File/Label", f"Label {number}", (str(number),), do, "label")
@@ -126,7 +122,6 @@ class MainWindow(Page):
         yield Action("next_tab", "File", "Next tab", ("Ctrl+Tab",), lambda: self._in_tabs(Tabs.show_next))
         yield Action("side_by_side", "File", "Tabs side by side", ("Ctrl+B",), lambda: self._in_tabs(Tabs.tile))
         yield Action("close_tab", "File", "Close this tab", ("Ctrl+W",), self.close)
-        yield Action("settings", "File", "Settings …", ("Ctrl+,",), self.show_settings, rule=True)
         yield Action("quit", "File", "Quit", ("Ctrl+Q",), lambda: self.window().close(), rule=True)
 
         yield Action("play", "Playback", "Play or pause", ("Space",), player.toggle)
@@ -152,10 +147,14 @@ class MainWindow(Page):
         yield Action(
             "mirror_picture", "View", words, ("M",), lambda on: self.choose(mirrored=on), "toggle", rule=True
         )
-        themes: dict[ThemeName, str] = {"system": "Y", "light": "L", "dark": "D"}
-        for theme, key in themes.items():
+        themes: dict[ThemeName, tuple[str, str]] = {
+            "system": ("Same as the system", "Y"),
+            "light": ("Light", "L"),
+            "dark": ("Dark", "D"),
+        }
+        for theme, (words, key) in themes.items():
             do = partial(self.set_theme, theme)
-            yield Action(f"theme:{theme}", "View/Theme", THEMES[theme], (f"Ctrl+Shift+{key}",), do, "theme")
+            yield Action(f"theme:{theme}", "View/Theme", words, (f"Ctrl+Shift+{key}",), do, "theme")
         yield Action("plots", "View", "Plots", ("Ctrl+P",), self.plots.setVisible, "toggle", rule=True)
         yield Action("stage", "View", "Stage", ("F11",), self.presenting.toggle, rule=True)
         yield Action("full_screen", "View", "Full screen", ("Shift+F11",), self.set_full_screen, "toggle")
@@ -180,7 +179,6 @@ class MainWindow(Page):
         yield Action("compare", "Network", "Compare with …", ("Ctrl+Shift+V",), self.comparing.ask)
         yield Action("teach", "Network", "Teach a gesture …", ("Ctrl+G",), self.teaching.ask)
         yield Action("wrong", "Network", "That was wrong", ("X",), self.correcting.begin)
-        yield Action("undo_wrong", "Network", "Undo the correction", ("Ctrl+Z",), self.correcting.undo)
         yield Action("act", "Network", "Act on gestures …", ("Ctrl+Shift+A",), self.acting.ask)
         carry, reset = partial(self.choose, state_mode="carry"), partial(self.choose, state_mode="reset")
         yield Action("state:carry", "Network", "Carry the state", ("C",), carry, "state", rule=True)
@@ -252,42 +250,11 @@ class MainWindow(Page):
         models = self.player.models
         dialog = ModelDialog(models.name, models.engine, self, chosen=models.chosen_name)
         dialog.chosen.connect(self.set_model)
-        dialog.play_requested.connect(self.play_lesson)
         self.show_dialog(dialog)
-
-    def play_lesson(self, recording: str) -> None:
-        """Play a recording that a dialog lists: the dialog closes, and a live source goes on in its own tab."""
-        if self.dialog is not None:
-            self.dialog.close()
-        opened = self.player.opened
-        page = self.new_tab() if opened is not None and opened.playback.live else self
-        page.open(recording)
 
     def set_model(self, model: str, engine: Engine) -> None:
         self.player.set_model(model, engine)
         self.session_display.begin()
-
-    def show_settings(self, group: str = "") -> None:
-        """Show all settings, from those of one group on if it is named."""
-        dialog = SettingsDialog(replace(self.settings.now, choices=self.player.choices), self, group=group)
-        dialog.changed.connect(self.use_settings)
-        dialog.asked.connect(lambda name: self.commands[name].trigger())
-        self.show_dialog(dialog)
-
-    def use_settings(self, before: Settings, wanted: Settings) -> None:
-        """Change what differs between these settings, now and, what is remembered, for the next start of livesnn.
-
-        What another window has changed meanwhile stays.
-        """
-        choices, chosen = before.choices, wanted.choices
-        if wanted.theme != before.theme:
-            self.set_theme(wanted.theme)
-        if chosen.speed != choices.speed:
-            self.transport.speed.choose(chosen.speed)
-        names = ("state_mode", "mirrored", "denoise", "view", "loop", "decider", "by_model", "pre_roll_s")
-        self.choose(**_changed(choices, chosen, *names))
-        self.settings.change(**_changed(before, wanted, "mounted", "recent", "labels"))
-        self._show_recent()
 
     def choose_decisions(self) -> None:
         card, choices = self.player.card, self.player.choices
@@ -411,11 +378,10 @@ class MainWindow(Page):
         if model:
             self.set_model(model, self.player.models.engine)
             said.append(f"Now using the model {Path(model).name}")
-        if len(recordings) == 1:
+        if recordings:
             self.open(recordings[0])
-        elif recordings:
-            self.playlist.start(recordings)
-            said.append(f"{len(recordings)} files play one after another")
+        if len(recordings) > 1:
+            said.append(f"{Path(recordings[0]).name} plays: open each of the others in a tab (Ctrl+Shift+N)")
         if words := "\n".join(filter(None, said)):
             self.banner.show_message(words, "error" if wrong else "info")
 
@@ -447,6 +413,39 @@ class MainWindow(Page):
         return self.player.summary(self.view.shown)
 
 
-def _changed(before: object, after: object, *names: str) -> dict[str, Any]:
-    """Return the fields with these names that are others after than before."""
-    return {name: to for name in names if (to := getattr(after, name)) != getattr(before, name)}
+def files_of(mime: QMimeData) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
+
+
+def dropped(paths: Sequence[Path]) -> tuple[list[str], str, str]:
+    """Return the files to play, the folder of a model, and why a folder is none; "" where there is no such thing."""
+    recordings, model, wrong = [], "", ""
+    for path in paths:
+        if not path.is_dir() and path.suffix not in (".onnx", ".safetensors"):
+            recordings.append(str(path))
+            continue
+        folder = str(path if path.is_dir() else path.parent)
+        try:
+            read_card(folder)
+            model = model or folder
+        except ModelError as error:
+            wrong = wrong or str(error)
+    return recordings, model, wrong
+
+
+class DropTarget(QLabel):
+    """Covers the window while something is dragged over it."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__("Drop to open", parent)
+        self._covered = parent
+        self.setObjectName("drop")
+        self.setFont(style.bold_font(26))
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def cover(self) -> None:
+        self.setGeometry(self._covered.rect())
+        self.raise_()
+        self.show()

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from livesnn.app.notice import Button, Notice
 from livesnn.app.settings import Settings
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
@@ -21,6 +20,16 @@ from livesnn.sources import is_live, is_webcam
 from livesnn.video.frame_source import EMULATED
 
 Play = Callable[[SourceLike, str | None], None]  # Plays a source, with a model of its own if one is named
+
+Button = tuple[str, Callable[[], None]]  # The words of a button, and what it does
+
+
+class Notice(NamedTuple):
+    """What a person should know, and what they can do about it; the banner shows it."""
+
+    text: str
+    kind: Literal["error", "info"]
+    actions: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True)

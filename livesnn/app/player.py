@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 from weakref import WeakSet
 
-from livesnn.app.model_choice import ModelChoice, takes
-from livesnn.app.notice import Notice
-from livesnn.app.opening import Opening, Place, may_go_on
+from livesnn.app.model_choice import ModelChoice, Notice, takes
 from livesnn.app.settings import Settings, SettingsFile
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError, SourceError
 from livesnn.events.filters import Orientation
+from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.recorder import Recorder
+from livesnn.files import expanded
 from livesnn.infer.decide import Decider
 from livesnn.infer.load import Engine, read_card
 from livesnn.infer.model import Model
@@ -29,11 +29,60 @@ from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
 from livesnn.session.session import Session, SourceAndModel, SourceLike
+from livesnn.sources import is_live
 
+WONDER_S = 0.5  # before a person wonders whether anything happens
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
 LAST_PATIENCE_S = 4.0  # the window has closed
 OF_CAMERA = {"denoise": "filtered", "mirrored": "mirrored"}  # choice → the cameras with it in the settings
 FORGOTTEN = ("speed", "state_mode")  # choices that have their defaults at each start
+
+
+class Place(NamedTuple):
+    """Where a source goes on after it has been opened again."""
+
+    t_us: int
+    paused: bool
+
+
+class Opening(NamedTuple):
+    """A source that is being opened while another plays; the rest is as for `Player.play`."""
+
+    source: SourceLike
+    model: str | None
+    orientation: Orientation | None
+    insists: bool
+    session: Session
+    since_s: float
+
+    @property
+    def words(self) -> str:
+        """What is being opened and how much of it has been read, once a person may wonder; "" before."""
+        if time.perf_counter() - self.since_s < WONDER_S:
+            return ""
+        return f"Opening {self.session.name} …" + (f" {self.session.reading:.0%}" if self.session.reading else "")
+
+
+def may_go_on(playing: SourceLike | None, source: SourceLike) -> bool:
+    """Whether what plays can go on while a source is opened: not on the same camera, which only one may have."""
+    if not isinstance(source, str | Path) or playing is None:
+        return False
+    return not is_live(str(source)) or _device(playing) != _device(source)
+
+
+def _device(source: SourceLike) -> str:
+    """Return what a source needs for itself: an address, or a camera, whose names may mean the same one."""
+    if not isinstance(source, str | Path):
+        return "camera"  # handed over open
+    kind = str(source).partition(":")[0]
+    return kind if kind in ("camera", "webcam") else str(source)
+
+
+def folder_of(source: object) -> Path | None:
+    """Return the folder of a source that is a file; None: it isn't one."""
+    if not isinstance(source, str | Path) or is_live(str(source)):
+        return None
+    return parse_recording_path(expanded(source)).file.absolute().parent
 
 
 class Summary(TypedDict):
@@ -72,7 +121,6 @@ class Player:
         # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
         self.opening: Opening | None = None  # what follows what plays
-        self.place_in_list = ""  # of a file among several that follow one another, "2 of 3"
         self.tally = Tally()
         self.recorder: Recorder | None = None  # writes the recording; None: nothing is recorded
         self._settings = settings
@@ -129,15 +177,12 @@ class Player:
         return Session(
             source,
             engine=models.engine,
-            choices=self._of_session(self.choices),
+            choices=self.choices,
             mounting=Mounting(orientation, self._settings.now.mounted),
             camera_files=self.camera_files,
             see=self.see,
             pictures=models.wants_pictures(source),
         )
-
-    def _of_session(self, choices: Choices) -> Choices:
-        return replace(choices, loop=choices.loop and not self.place_in_list)
 
     def _take(self, opening: Opening) -> None:
         self.opening = None
@@ -152,7 +197,7 @@ class Player:
         _PLAYING.add(self)
         self.source, self._place, self.opened, self.t_us = source, place, None, 0
         self.session, self._admitted = session, False
-        session.control.apply(self._of_session(self.choices))
+        session.control.apply(self.choices)
         session.control.use_recorder(self.recorder)
         if self.second is not None:
             session.comparer.use(self.second)
@@ -277,7 +322,7 @@ class Player:
         """Play in this way, now and later, until the window closes."""
         self.choices = choices
         if self.session is not None:
-            self.session.control.apply(self._of_session(choices))
+            self.session.control.apply(choices)
 
     def choose(self, **fields: Any) -> None:
         """Change fields of the choices, now and for the next start of livesnn, or for this camera or stream."""

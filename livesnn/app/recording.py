@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import QStandardPaths
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import QStandardPaths, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.actions import Actions
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import save_dialog
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
 from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
@@ -23,7 +23,16 @@ from livesnn.session.export import AEDAT4
 START, STOP = "Record …", "Stop recording"
 HOW = "Write the events to a file while they are shown"
 LIVE_ONLY = "Only live events can be recorded: open a camera or a stream"
+PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 LITTLE_ROOM_BYTES = 1_000_000_000  # free on the disk, below which the window says so
+_PRE_ROLL_HINT = (
+    "A recording begins this long before you press the button. Until then the events are kept in memory, "
+    "128 MB at most."
+)
+_LABELS_HINT = (
+    f"At most {MOST_LABELS}, separated by commas. While you record, the keys 1 to 9 begin and end them. "
+    "livesnn writes them to a table beside the recording, which livesnn train reads."
+)
 IN_A_LESSON = "A lesson is being recorded"
 
 
@@ -48,6 +57,17 @@ class RecordingControls:
             dialog = save_dialog(self._window, "Record to a new file", self._new_file(), kinds, self.start)
             dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
             self._window.show_dialog(dialog)
+
+    def ask(self) -> None:
+        """Ask for the pre-roll and the labels."""
+        dialog = RecordingDialog(self._player.choices.pre_roll_s, self._settings.now.labels, self._window)
+        dialog.chosen.connect(self.use)
+        self._window.show_dialog(dialog)
+
+    def use(self, pre_roll_s: float, labels: tuple[str, ...]) -> None:
+        if pre_roll_s != self._player.choices.pre_roll_s:  # one from the command line isn't remembered
+            self._player.choose(pre_roll_s=pre_roll_s)
+        self._settings.change(labels=labels)
 
     def start(self, path: Path) -> None:
         self.folder = path.parent
@@ -111,6 +131,30 @@ class RecordingControls:
             action.setText(labels[number].replace("&", "&&") if known else f"Label {number + 1}")
             action.setEnabled(known and recorder is not None)
             action.setChecked(known and labels[number] == self._label)
+
+
+class RecordingDialog(Dialog):
+    """Asks for the pre-roll and the labels of recordings."""
+
+    chosen = Signal(float, tuple)  # pre-roll, seconds; labels
+
+    def __init__(self, pre_roll_s: float, labels: tuple[str, ...], parent: QWidget | None = None) -> None:
+        super().__init__("Pre-roll and labels", parent)
+        options = sorted({*PRE_ROLLS_S, pre_roll_s})
+        self.pre_roll = ChoiceBox(
+            "Pre-roll", {each: f"{each:g} s" if each else "None" for each in options}, width=210
+        )
+        self.pre_roll.choose(pre_roll_s)
+        self.labels = line_edit(", ".join(labels), "wave, clap, point", "Labels")
+        self.put(heading("Pre-roll"), self.pre_roll, note(_PRE_ROLL_HINT))
+        self.put(heading("Labels"), self.labels, note(_LABELS_HINT))
+        self.add_buttons("Use these")
+        self.resize(480, 0)
+
+    def accept(self) -> None:
+        typed = dict.fromkeys(part for each in self.labels.text().split(",") if (part := each.strip()))
+        self.chosen.emit(self.pre_roll.currentData(), (*typed,)[:MOST_LABELS])
+        super().accept()
 
 
 def progress(recorder: Recorder, label: str | None) -> str:

@@ -151,7 +151,6 @@ class SensorPanel(QWidget):
         self.held = _rate("Rate that is held")
         self.held.setValue(usual_rate(size) / 1e3)
         self.rates = label("", style.text_font(13))
-        self.before = label("", style.text_font(13), "soft")
         self.region = _box("Only a region", "region")
         corners = {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
         self.corners = [_number(name, 0, most) for name, most in corners.items()]
@@ -188,7 +187,6 @@ class SensorPanel(QWidget):
             sliders,
             fill(QHBoxLayout(), (self.hold, 1), self.held, spacing=6),
             self.rates,
-            self.before,
             fill(QHBoxLayout(), (self.limit, 1), self.limited, spacing=6),
             self.region,
             fill(QHBoxLayout(), *self.corners, spacing=6),
@@ -284,7 +282,6 @@ class SensorPanel(QWidget):
         _show({self.sensitivity: round(sensor.sensitivity * WHOLE)})
         self.sensitivity.setEnabled(sensor.settings.hold_events_per_s is None)
         self.rates.setText(f"Now: {in_words(sensor.now)}")
-        self.before.setText(f"Before the last change: {in_words(sensor.before)}")
         if sensor.error:
             self.error.setText(sensor.error)
         self.error.setVisible(bool(self.error.text()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from livesnn.app import style
 from livesnn.app.demo import title_of
 from livesnn.app.model_dialog import engine_name
-from livesnn.app.opening import folder_of
+from livesnn.app.player import folder_of
 from livesnn.app.window_layout import WindowLayout
 from livesnn.card import ModelCard
 from livesnn.events.recording import Recording
@@ -55,12 +55,10 @@ class SessionDisplay:
             return
         self._session = session
         self._forget()
-        if self._player.source != self._source and not self._player.place_in_list:
+        if self._player.source != self._source:
             self._window.transport.speed.choose(1.0)  # who skipped through one file wants to see the next one
         self._source = self._player.source
-        banner = self._window.banner
-        if not self._player.place_in_list or banner.kind in ("warning", "waiting"):
-            banner.hide()  # between files of a list, what couldn't be played stays in sight
+        self._window.banner.hide()
         self._window.header.show_names(session.name)
         self._window.setWindowTitle(window_title(session.name, self._player.source))
         self._window.view.show_words(OPENING, session.name)  # not what was played before
@@ -213,8 +211,6 @@ class SessionDisplay:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
         name = title_of(source)
-        if self._player.place_in_list:
-            name = f"{name} ({self._player.place_in_list})"
         model = Path(self._player.model).resolve().name
         window.header.show_names(
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"

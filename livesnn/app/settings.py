@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -89,19 +87,13 @@ class SettingsFile:
         return None if self._path is None else self._path.parent
 
     def update(self, changed: Callable[[Settings], Settings]) -> None:
-        """Change the settings, on disk too; a disk that can't be written is no error here.
-
-        ``changed`` gets them with what another livesnn has written; it may be called twice.
-        """
-        settings = changed(self._now)
+        """Change the settings, on disk too; a disk that can't be written is no error here."""
+        self._now = changed(self.now)
         if self._path is not None:
             with suppress(OSError, UnicodeError):  # a path may have bytes that JSON can't hold
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                with _locked(self._path):
-                    settings = changed(self.now)
-                    replace_file(self._path, msgspec.json.format(msgspec.json.encode(settings)))
-                    self._written = self._stamp()
-        self._now = settings
+                replace_file(self._path, msgspec.json.format(msgspec.json.encode(self._now)))
+                self._written = self._stamp()
 
     def change(self, **fields: Any) -> None:
         self.update(lambda now: replace(now, **fields))
@@ -112,21 +104,6 @@ class SettingsFile:
 
 def user_settings() -> SettingsFile:
     return SettingsFile(settings_file())
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let no other livesnn write a file meanwhile; one that hangs is waited for only a few seconds."""
-    from PySide6.QtCore import QLockFile  # not before it is known that Qt's libraries are there
-
-    lock = QLockFile(f"{path}.lock")
-    ends_s = time.monotonic() + 3.0
-    while not lock.tryLock(0) and time.monotonic() < ends_s:  # itself, it would sleep longer and longer
-        time.sleep(0.005)
-    try:
-        yield
-    finally:
-        lock.unlock()
 
 
 _UNREADABLE = (OSError, msgspec.DecodeError, UnicodeError, RecursionError, LivesnnError)
@@ -153,19 +130,11 @@ def _read(path: Path) -> Settings | None:
     if problem:
         kept = ""
         with suppress(OSError):
-            kept = f"; the old file is kept as {_keep_aside(path).name}"
+            aside = path.with_name(f"{path.name}.unread")
+            replace_file(aside, path.read_bytes())
+            kept = f"; the old file is kept as {aside.name}"
         say(f"{path}: {problem}{kept}")
     return settings
-
-
-def _keep_aside(path: Path) -> Path:
-    """Copy a file beside itself, under a name that no other content has; return that."""
-    octets = path.read_bytes()
-    names = (f"{path.name}.unread" + f"-{number}" * (number > 1) for number in itertools.count(1))
-    asides = map(path.with_name, names)
-    aside = next(each for each in asides if not each.exists() or each.read_bytes() == octets)
-    replace_file(aside, octets)
-    return aside
 
 
 def _usable(fields: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[str]]:

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidget
 
 from livesnn.app import style
 from livesnn.app.demo import another_scene, model_for
-from livesnn.app.opening import folder_of
+from livesnn.app.player import folder_of
 from livesnn.app.settings import with_recent
 from livesnn.app.widgets.basics import FILE_FILTER, STRETCH, Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.app.window_layout import WindowLayout

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from PySide6.QtCore import QFile, QPoint, Signal, Slot
+import msgspec
+from PySide6.QtCore import QPoint, Signal, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
 
+from livesnn import subprocesses
 from livesnn.app import style
-from livesnn.app.learning import Learning, Outcome, Renaming, as_flags
 from livesnn.app.widgets.basics import Dialog, dialog_button, label, line_edit
 from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised, sentences
@@ -36,16 +39,16 @@ from livesnn.teach.model import (
     describe_measured,
     own_folder,
 )
+from livesnn.threads import Worker
 
 PERFORMED_S = 10.0
+LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
 OVER = ("ended", "failed")
 HOW = "Teach the model a gesture of your own"
 LIVE_ONLY = "The window teaches from a live source: open a camera or a stream, or use livesnn teach with recordings"
 RECORDING = "Stop recording first"
 PAUSED = "Go on first (Space)"
-ENDED = "The source ended before the gesture was recorded: open it again and start over"
-LOST = "The source is lost: wait until it is back"
-LOST_SINCE = "The source was lost before the gesture was recorded: start over once it is back"
+ENDED = "The source ended or was lost before the gesture was recorded: start over once it is back"
 NOT_THIS = "This model can only be taught with livesnn teach --others: choose the model gestures here (Ctrl+M)"
 HINT = (
     "Name the gesture, press Start, and stand still until you are told to begin. "
@@ -53,6 +56,57 @@ HINT = (
     "The model keeps its classes and learns one more. If it was taught this gesture before, it learns "
     "more examples of it. Learning makes a new model. It takes some five seconds, or up to a minute the first time."
 )
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """A model in which a class has another name; None: in which it is missing."""
+
+    folder: str
+    gesture: str
+    name: str | None = None
+
+
+Outcome = Report | Resemblance | Renaming
+
+
+class Learning:
+    """Runs `livesnn teach` in another process: in this one it would make the picture stutter.
+
+    ``sources`` are its recordings and ``flags`` its other flags. The model is written to ``out``.
+    """
+
+    def __init__(
+        self, gesture: str, sources: Sequence[str | Path], model: str, out: Path, *flags: str | Path
+    ) -> None:
+        self._learned: Outcome | None = None
+        arguments = [*flags, "--model", model, "--out", out, "--json", "--", gesture, *sources]
+        self._command = subprocesses.command("teach", *map(str, arguments))
+        self._worker = Worker("teach", self._learn).start()
+
+    def take(self) -> Outcome | LivesnnError | None:
+        """Return what was learned, or why nothing was; None while it isn't done."""
+        if self._worker.running:
+            return None
+        if self._worker.error is not None:
+            return LivesnnError(error_message(self._worker.error).removeprefix("livesnn teach: "))
+        return self._learned
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def _learn(self, stop: threading.Event) -> None:
+        written = subprocesses.run_apart(self._command, stop, limit_s=LEARNING_LIMIT_S)
+        if not stop.is_set():
+            fields = msgspec.json.decode(written, type=dict[str, Any])
+            known = fields.get("recognised")
+            kind: type[Outcome] = Resemblance if known else Renaming if "name" in fields else Report
+            self._learned = msgspec.convert(known or fields, kind)
+
+
+def as_flags(files: Recordings) -> list[str]:
+    """Return the flags of `livesnn teach` for what isn't the gesture, and for its noise."""
+    return [*(["--others", *files.others] if files.others else []), *["--denoise"] * files.denoise]
 
 
 class Step(NamedTuple):
@@ -127,9 +181,7 @@ class Teaching:
             return RECORDING
         if not self._player.can_record or opened is None:
             return LIVE_ONLY
-        if (session := self._player.session) is not None and session.control.lost:
-            return LOST
-        if session is not None and session.control.state == "paused":
+        if self._player.session is not None and self._player.session.control.state == "paused":
             return PAUSED
         card = opened.model.card
         try:
@@ -202,10 +254,9 @@ class Teaching:
             raise LivesnnError(ENDED)
         try:
             for step in self._perform(gesture, recorder):
-                if recorder.finished or self._player.session is not session or session.control.state in OVER:
+                over = session.control.state in OVER or session.control.lost
+                if recorder.finished or self._player.session is not session or over:
                     raise LivesnnError(ENDED if recorder.error is None else error_message(recorder.error))
-                if session.control.lost:
-                    raise LivesnnError(LOST_SINCE)
                 yield step
             session.control.use_recorder(None)
             recorder.stop()
@@ -285,17 +336,8 @@ NOT_TAUGHT = "This model hasn't been taught a gesture, so there is nothing to co
 NOT_LIVE = "Only a live source can be corrected: livesnn teach --again --others FILE takes a recording"
 NONE_NAMED = f"No taught gesture was named in the last {CORRECTED_S:g} s, so nothing was corrected"
 STILL_LEARNING = "The last correction is still being learned"
-NOTHING_TO_UNDO = "There is no correction of this model to undo"
 PAUSE_S = 1.0  # A gesture that is named again after so long is the same error
 LEAST_S = 2.0  # How much of an error is learned from, at least: traces need a second to follow
-
-
-class Correction(NamedTuple):
-    """What was in use before, the corrected model, and the recording of the error."""
-
-    before: str
-    folder: str
-    recording: Path
 
 
 class Correcting:
@@ -306,7 +348,6 @@ class Correcting:
         self._named = ""  # the taught gesture that was named last, and when
         self._from_s = self._to_s = 0.0
         self._steps: Steps[None] | None = None  # which nobody sees
-        self._done: list[Correction] = []
 
     def poll(self) -> None:
         now, label, opened = time.monotonic(), self._window.readout.rows.decision, self._player.opened
@@ -336,19 +377,6 @@ class Correcting:
         else:
             named_s = time.monotonic() - self._from_s
             self._steps = self._correct(self._named, min(max(named_s + 0.5, LEAST_S), CORRECTED_S))
-
-    def undo(self) -> None:
-        """Use the model before the last correction again, and throw the corrected one away."""
-        if not self._done or self._done[-1].folder != self._player.model:
-            self._window.banner.show_message(NOTHING_TO_UNDO, "info")
-            return
-        undone = self._done.pop()
-        self._window.model_requested.emit(undone.before, self._player.models.engine)
-        left = [file for file in (undone.folder, str(undone.recording)) if not QFile.moveToTrash(file)]
-        words = f"The correction is undone: the model is {Path(undone.before).name} again"
-        if left:
-            words += f". There is no trash for {' and '.join(left)}: delete what you don't need"
-        self._window.banner.show_message(words, "info")
 
     def _why_not(self) -> str:
         opened = self._player.opened
@@ -395,11 +423,11 @@ class Correcting:
         if player.model != before:
             banner.show_message(f"{gesture} is corrected in the model “{folder.name}” (Ctrl+M)", "info")
             return
-        self._done.append(Correction(before, learned.folder, path))
+        undo = partial(self._window.model_requested.emit, before, player.models.engine)
         self._window.model_requested.emit(learned.folder, player.models.engine)
         earlier = "" if known is None else f", and {100 * known.share:.0f} % before"
         words = f"{gesture} is corrected: {said}{earlier}. The model is “{folder.name}” now."
-        banner.show_message(words, "info", ("Undo", self.undo))
+        banner.show_message(words, "info", ("Undo", undo))
 
 
 class TeachDialog(Dialog):

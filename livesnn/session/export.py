@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from livesnn.errors import SourceError
@@ -20,10 +20,9 @@ from livesnn.infer.model import Model
 from livesnn.infer.run import FrameStream, run_frames
 from livesnn.infer.switching_engine import in_use
 from livesnn.progress import Progress, no_progress, share_of_time
-from livesnn.session.control import Choices, Control
+from livesnn.session.control import Choices
 from livesnn.session.decision_table import DecisionRow, write_rows
 from livesnn.sources import is_live, open_source
-from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
 
 MP4, CSV, AEDAT4 = ".mp4", ".csv", ".aedat4"
@@ -124,39 +123,3 @@ def _write_table(
                 yield DecisionRow.of(result)
 
     return write_rows(path, model.card.classes, rows())
-
-
-def export_last(
-    control: Control, out: Path, spec: ExportSpec, *, overwrite: bool = False, progress: Progress = no_progress
-) -> int:
-    """Write a live source's last seconds, which the pre-roll keeps: a film, or a recording of events (.aedat4).
-
-    Returns how many pictures or events were written. Raises as `export`, and SourceError where nothing is kept.
-    """
-    with written_whole(out, None, overwrite=overwrite) as part:
-        if out.suffix.lower() != MP4:
-            return _record_last(control, part, out, progress)
-        events = part.with_suffix(AEDAT4)
-        try:
-            _record_last(control, events, out, progress)
-            upright = replace(spec, orientation=Orientation())  # they are already
-            return export(events, part, upright, progress=progress).count
-        finally:
-            events.unlink(missing_ok=True)
-
-
-def _record_last(control: Control, path: Path, out: Path, progress: Progress) -> int:
-    """Return how many events were written to ``path``; errors name ``out``."""
-    recorder = control.record_last(path)
-    if recorder is None:
-        raise SourceError(f"{out}: no live source is open: open it again")
-    try:
-        while not recorder.wait(WAKE_S):
-            progress(0.0)
-    finally:
-        recorder.close()
-    if recorder.error is not None:
-        raise SourceError(str(recorder.error).replace(str(path), str(out))) from recorder.error
-    if not recorder.recorded.events:
-        raise SourceError(f"{out}: no event came in the last seconds: wait for some")
-    return recorder.recorded.events

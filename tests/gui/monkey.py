@@ -43,7 +43,6 @@ _OPENING = (
     "demo",
     "webcam",
     "another",
-    "settings",
     "recording",
     "save_picture",
     "film",

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QSignalSpy
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.acting import DONE, ActionsDialog, Draft
+from livesnn.app.acting import ActionsDialog, Draft
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.outputs.action import ANY, Action, Rule
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import moving_bar
-from tests.waiting import eventually
 
 MakeWindow = Callable[..., MainWindow]
 NOTHING = Action("command", (sys.executable, "-c", ""))
@@ -181,27 +178,9 @@ def test_a_rule_that_is_impossible_says_why_and_cannot_be_saved(qtbot: QtBot) ->
     ):
         fill_in(dialog, draft)
         assert why in dialog.problem.text()
-        assert (dialog.save.isEnabled(), dialog.form.trial.isEnabled()) == (False, False)
+        assert not dialog.save.isEnabled()
         dialog.accept()
     assert saved.count() == 0
-
-
-@pytest.mark.parametrize(
-    ("program", "outcome"), [("", DONE), ("import sys; sys.exit('out of paper')", "Out of paper")]
-)
-def test_an_action_can_be_tried(qtbot: QtBot, program: str, outcome: str) -> None:
-    dialog = dialog_of(qtbot, Rule(Action("command", (sys.executable, "-c", program))))
-    dialog.form.trial.click()
-    assert not dialog.form.trial.isEnabled()
-    qtbot.waitUntil(lambda: dialog.form.outcome.text() == outcome)
-    assert dialog.form.trial.isEnabled()
-
-
-def test_a_dialog_that_is_closed_ends_what_it_tries(qtbot: QtBot) -> None:
-    dialog = dialog_of(qtbot, Rule(Action("command", (sys.executable, "-c", "import time; time.sleep(60)"))))
-    dialog.form.trial.click()
-    dialog.reject()
-    eventually(lambda: "livesnn-try-action" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_a_rule_of_another_model_or_edited_by_hand_can_be_shown(qtbot: QtBot) -> None:

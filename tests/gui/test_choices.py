@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import time
 from collections import Counter
@@ -12,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QFile, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QActionGroup, QKeySequence
 from PySide6.QtTest import QSignalSpy
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QPushButton
+from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.__main__ import main
@@ -24,8 +23,8 @@ from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.help_dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog, card_rows
+from livesnn.app.recording import RecordingDialog
 from livesnn.app.settings import SettingsFile
-from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import LOOKING, NO_CAMERA, OR_WEBCAM, CameraDialog, StreamDialog
 from livesnn.card import Accuracy, SliceRule
 from livesnn.errors import SourceError
@@ -89,7 +88,7 @@ def test_a_key_opens_a_dialog_which_another_or_its_button_closes(qtbot: QtBot, m
         "Ctrl+O": QFileDialog,
         "Ctrl+K": CameraDialog,
         "Ctrl+N": StreamDialog,
-        "Ctrl+Shift+S": SettingsDialog,
+        "Ctrl+Shift+S": RecordingDialog,
         "Ctrl+M": ModelDialog,
         "Ctrl+T": DecisionsDialog,
         "F1": ShortcutsDialog,
@@ -155,6 +154,29 @@ def test_the_theme_changes_at_once_and_is_remembered(make_window: MakeWindow) ->
     assert window.settings.now.theme == "dark"
 
 
+def test_a_pre_roll_and_at_most_nine_labels_are_chosen_and_remembered(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.player.apply(replace(window.player.choices, pre_roll_s=3.0))  # on the command line
+    for typed, labels in (
+        (" wave, clap,,wave, point ", ("wave", "clap", "point")),
+        ("a,b,c,d,e,f,g,h,i,j", (*"abcdefghi",)),
+    ):
+        window.commands["recording"].trigger()
+        dialog = window.dialog
+        assert isinstance(dialog, RecordingDialog)
+        assert dialog.pre_roll.currentText() == "3 s"
+        dialog.labels.setText(typed)
+        dialog.accept()
+        assert window.settings.now.labels == labels
+    assert window.settings.now.choices.pre_roll_s == 0.0
+    window.commands["recording"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, RecordingDialog)
+    dialog.pre_roll.choose(5.0)
+    dialog.accept()
+    assert window.player.choices.pre_roll_s == window.settings.now.choices.pre_roll_s == 5.0
+
+
 # Sources
 
 
@@ -179,22 +201,6 @@ def test_recent_sources_are_listed_newest_first_and_play_again(
     later.commands.recent.actions()[-1].trigger()
     qtbot.waitUntil(lambda: not later.commands.recent.isEnabled())
     assert later.settings.now.recent == ()
-
-
-def test_what_could_not_be_opened_can_be_tried_again(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    window = make_window()
-    window.open(str(tmp_path / "late.npz"))
-    qtbot.waitUntil(window.banner.isVisible)
-    assert window.settings.now.recent == ()
-    assert not window.commands.recent.isEnabled()
-    shutil.copy(recording, tmp_path / "late.npz")
-    assert window.banner.action.text() == "Try again"
-    window.banner.action.click()
-    qtbot.waitUntil(lambda: window.view.shown > 1)
-    assert not window.banner.isVisible()
-    assert window.header.source.text() == "late.npz"
 
 
 def test_the_file_dialog_opens_what_was_chosen(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
@@ -364,17 +370,6 @@ def test_the_chosen_model_plays_the_demo_recordings_and_the_next_start_until_ano
     chosen.close()
 
 
-def test_after_the_demo_the_chosen_model_is_used_again(
-    qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
-) -> None:
-    window = make_window()
-    window.commands["demo"].trigger()
-    qtbot.waitUntil(lambda: window.view.shown > 1)
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
-    qtbot.waitUntil(lambda: model_folder.name in window.header.model.text())
-
-
 def test_a_recent_source_keeps_every_sign_of_its_name(make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     file = tmp_path / "you & me" / "a&b.aedat4"
@@ -432,19 +427,6 @@ def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
         seen_s = window.transport.line.position_s  # a busy machine sees some of the next frame
         assert 0 < seen_s - places[-1] / 1e6 < 0.1
     assert places == [places[0]] * 3
-
-
-def test_a_model_that_cannot_be_used_is_said_and_what_plays_stays_as_it_is(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    window = make_window()
-    pause_at(qtbot, window, recording, 0.5)
-    before, model = window.session, window.player.model
-    window.set_model(str(tmp_path / "none"), "onnx")
-    qtbot.waitUntil(lambda: "none" in window.banner.message.text())
-    assert (window.session, window.player.model) == (before, model)
-    assert window.header.state.text() == "Paused"
-    assert window.settings.now.model == ""
 
 
 def test_another_model_is_used_at_once_and_at_the_next_start(
@@ -511,45 +493,6 @@ def test_the_card_is_told_in_words() -> None:
     assert dict(card_rows(by_count))["Accuracy"] == "not measured"
 
 
-@pytest.mark.parametrize("named", ["used", "own/used", "./own/../own/used/"])
-def test_what_was_taught_here_can_be_moved_to_the_trash(
-    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
-    own, data = tmp_path / "own", tmp_path / "data"
-    data.mkdir()
-    monkeypatch.setenv("LIVESNN_MODELS", str(own))
-    monkeypatch.setenv("XDG_DATA_HOME", str(data))  # where the trash is on Linux
-    for name in ("first", "second", "used"):
-        write_model(own / name, replace(CARD, name=name))
-    can = [True, False]
-    monkeypatch.chdir(tmp_path)
-    dialog = ModelDialog(named, "auto", to_trash=lambda path: can.pop(0) and QFile.moveToTrash(path))
-    qtbot.addWidget(dialog)
-
-    def choose(name: str) -> None:
-        (item,) = dialog.models.findItems(name, Qt.MatchFlag.MatchExactly)
-        dialog.models.setCurrentItem(item)
-
-    assert Path(dialog.models.currentItem().toolTip()) == own / "used"
-    for name, why in (("used", "in use"), ("nmnist", "taught on this computer")):
-        choose(name)
-        assert not dialog.trash.isEnabled()
-        assert why in dialog.trash.toolTip()
-    choose("first")
-    for _ in range(2):
-        qtbot.mouseClick(dialog.trash, Qt.MouseButton.LeftButton)
-    assert not (own / "first").exists()
-    assert dialog.models.currentItem().text() == "used"
-    if sys.platform == "linux":
-        assert (data / "Trash" / "files" / "first" / "model.onnx").is_file()
-    assert not dialog.models.findItems("first", Qt.MatchFlag.MatchExactly)
-    choose("second")
-    qtbot.mouseClick(dialog.trash, Qt.MouseButton.LeftButton)
-    assert str(own / "second") in dialog.card.text()
-    assert (own / "second").is_dir()
-    assert dialog.models.findItems("second", Qt.MatchFlag.MatchExactly)
-
-
 def test_after_a_demo_the_chosen_model_is_offered_and_kept(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -561,35 +504,6 @@ def test_after_a_demo_the_chosen_model_is_offered_and_kept(
     dialog = window.dialog
     assert isinstance(dialog, ModelDialog)
     assert dialog.models.currentItem().toolTip() == str(mine)
-    assert not dialog.trash.isEnabled()
     dialog.engines["onnx"].setChecked(True)
     dialog.accept()
     assert (window.settings.now.model, window.settings.now.engine) == (str(mine), "onnx")
-
-
-def test_what_was_taught_here_can_be_renamed_and_its_folder_shown(
-    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
-    for name in ("first", "second", "used"):
-        write_model(tmp_path / name, replace(CARD, name=name))
-    folders: list[Path] = []
-    dialog = ModelDialog("used", "auto", show_folder=folders.append)
-    qtbot.addWidget(dialog)
-    dialog.show()
-    assert not dialog.name.isEnabled()
-    (item,) = dialog.models.findItems("first", Qt.MatchFlag.MatchExactly)
-    dialog.models.setCurrentItem(item)
-    dialog.name.click()
-    field = dialog.models.findChild(QLineEdit)
-    qtbot.keyClicks(field, "flap 2")
-    qtbot.keyClick(field, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: item.text() == "flap 2")
-    dialog.folder.click()
-    assert (item.toolTip(), folders) == (str(tmp_path / "flap 2"), [tmp_path / "flap 2"])
-    assert dialog.result() == 0
-    for name in ("second", "nmnist", "../out", "", "a.", "a" * 300):
-        item.setText(name)
-        assert item.text() == "flap 2"
-        assert "can't be renamed" in dialog.card.text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["flap 2", "second", "used"]

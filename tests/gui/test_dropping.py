@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,66 +51,13 @@ def letters(tmp_path: Path) -> Path:
     return write_model(tmp_path / "letters", replace(CARD, classes=tuple("abcdefghij"), name="letters"))
 
 
-def names(qtbot: QtBot, window: MainWindow) -> Iterator[str]:
-    """Yield each name that the header shows, as it changes."""
-    shown = ""
-    while True:
-        qtbot.waitUntil(
-            lambda shown=shown: window.header.source.text() != shown and window.player.opened is not None,
-        )
-        shown = window.header.source.text()
-        yield shown
-
-
-@pytest.mark.parametrize("loop", [True, False])
-def test_several_files_play_one_after_another(
-    qtbot: QtBot, make_window: MakeWindow, clips: list[Path], loop: bool
-) -> None:
-    window = make_window(loop=loop)
-    drop(window, *clips)
-    assert window.banner.message.text() == "3 files play one after another"
-    order = names(qtbot, window)
-    expected = ["a.npz (1 of 3)", "b.npz (2 of 3)", "c.npz (3 of 3)"]
-    assert [next(order) for _ in expected] == expected
-    if loop:
-        assert next(order) == expected[0]
-    else:
-        qtbot.waitUntil(lambda: window.header.state.text() == "Ended")
-
-
-def test_a_file_of_several_that_cannot_be_played_is_said_and_passed_over(
+def test_of_several_files_the_first_plays_and_that_is_said(
     qtbot: QtBot, make_window: MakeWindow, clips: list[Path]
 ) -> None:
-    clips[1].write_bytes(b"nothing")
     window = make_window()
     drop(window, *clips)
-    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)")
-    assert window.banner.isVisible()
-    assert "b.npz" in window.banner.message.text()
-
-
-def test_where_none_can_be_played_it_ends(qtbot: QtBot, make_window: MakeWindow, clips: list[Path]) -> None:
-    for clip in clips:
-        clip.write_bytes(b"nothing")
-    window = make_window(loop=True)
-    drop(window, *clips)
-    qtbot.waitUntil(lambda: "c.npz" in window.banner.message.text())
-    qtbot.waitUntil(lambda: window.header.state.text() == "Error")
-
-
-def test_what_is_opened_after_several_is_repeated_as_usual(
-    qtbot: QtBot, make_window: MakeWindow, clips: list[Path], recording: Path
-) -> None:
-    window = make_window(loop=True)
-    drop(window, *clips)
-    qtbot.waitUntil(lambda: window.view.shown > 1)
-    window.open("none.npz")  # a wrong one ends nothing
-    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text())
-    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)")
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
-    qtbot.waitUntil(lambda: "starting again" in window.state_panel.caption.remark)
-    assert window.header.source.text() == "bar.npz"
+    qtbot.waitUntil(lambda: window.header.source.text() == "a.npz" and window.view.shown > 1)
+    assert "open each of the others in a tab" in window.banner.message.text()
 
 
 def test_a_dropped_model_is_used_for_what_plays(
@@ -171,23 +118,3 @@ def test_a_model_that_cannot_be_loaded_leaves_the_one_in_use(
     qtbot.waitUntil(lambda: window.player.opened is not None)
     assert window.header.state.text() != "Error"
     assert window.player.model == window.settings.now.model == str(model_folder)
-
-
-def test_a_model_whose_card_cannot_be_read_is_an_error(
-    make_window: MakeWindow, letters: Path, model_folder: Path
-) -> None:
-    window = make_window()
-    (letters / "model.onnx").write_bytes(b"")
-    drop(window, letters)
-    assert window.banner.kind == "error"
-    assert window.player.model == str(model_folder)
-
-
-def test_a_name_that_looks_like_html_is_shown_as_it_is(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
-    window = make_window()
-    file = tmp_path / "<b>x.aedat4"
-    file.write_bytes(b"nothing")
-    drop(window, file)
-    qtbot.waitUntil(lambda: "<b>x" in window.banner.message.text())
-    for shown in (window.banner.message, window.acting.toast):
-        assert shown.textFormat() == Qt.TextFormat.PlainText

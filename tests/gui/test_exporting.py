@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
@@ -181,7 +180,7 @@ def test_a_table_has_the_decisions_of_livesnn_run(
     ]
 
 
-def test_a_name_without_the_formats_suffix_gets_it(
+def test_a_name_without_the_formats_suffix_gets_it_and_no_file_is_ever_replaced(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:
     window = make_window()
@@ -189,23 +188,10 @@ def test_a_name_without_the_formats_suffix_gets_it(
     export(window, "table", tmp_path / "bar.v2")
     wait_for_words(qtbot, window, f"91 decisions written to {tmp_path / 'bar.v2.csv'}")
     assert [path.name for path in tmp_path.iterdir()] == ["bar.v2.csv"]
-
-
-def test_an_existing_file_is_replaced_only_if_a_person_agrees(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    window = make_window()
-    play(qtbot, window, recording)
-    (tmp_path / "kept.csv").write_text("mine")
-    for agreed in (False, True):
-        export(window, "table", tmp_path / "kept.csv")
-        qtbot.waitUntil(lambda: window.dialog is not None and window.dialog.windowTitle() == "Replace kept.csv?")
-        dialog = window.dialog
-        assert dialog is not None
-        assert (tmp_path / "kept.csv").read_text() == "mine"
-        dialog.accept() if agreed else dialog.reject()
-    wait_for_words(qtbot, window, "91 decisions written")
-    assert (tmp_path / "kept.csv").read_text().startswith("t_us,decision")
+    (tmp_path / "bar.v2.csv").write_text("mine")
+    export(window, "table", tmp_path / "bar.v2")
+    wait_for_words(qtbot, window, "bar.v2.csv exists already")
+    assert (tmp_path / "bar.v2.csv").read_text() == "mine"
 
 
 def writing_a_long_film(qtbot: QtBot, make_window: MakeWindow, folder: Path) -> MainWindow:
@@ -271,30 +257,3 @@ def test_of_a_live_source_pictures_and_decisions_are_exported_and_why_no_film_is
     assert len(numbers) > 0
     np.testing.assert_allclose(numbers[:, 3:].sum(axis=1), 1.0, atol=1e-4)
     assert np.all(np.diff(numbers[:, 0]) == 10_000)  # a row a frame
-
-
-@pytest.mark.parametrize("name", ["last.aedat4", "last.mp4"])
-def test_with_a_pre_roll_the_last_seconds_of_a_live_source_are_exported(
-    name: str, qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
-    folder = tmp_path / str(len(list(tmp_path.iterdir())))
-    folder.mkdir()
-    window = make_window()
-    window.player.choose(pre_roll_s=1.0)
-    plug = stream(qtbot, window)
-    action = "film" if name.endswith("mp4") else "stretch"
-    qtbot.waitUntil(lambda: plug.given > 150)
-    assert window.commands[action].text().endswith("of the last 1 s …")
-    export(window, action, folder / name)
-    wait_for_words(qtbot, window, f"written to {folder / name}")
-    assert [path.name for path in folder.iterdir()] == [name]
-    if action == "film":
-        capture = cv2.VideoCapture(str(folder / name))
-        assert 20 <= capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 31
-        capture.release()
-    else:
-        with open_recording(folder / name) as recording:
-            assert 0.7 < recording.duration_us / 1e6 <= 1.1
-            times = joined(recording)["t"]
-        given = np.concatenate([packet["t"] for packet in plug.packets])
-        assert set((times % 1_000_000).tolist()) <= set(given.tolist())

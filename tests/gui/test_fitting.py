@@ -70,14 +70,6 @@ def test_with_a_model_named_it_is_kept_and_a_button_offers_the_other(qtbot: QtBo
     assert window.player.model == "gestures"
 
 
-def test_a_model_chosen_in_the_dialog_is_named_too(qtbot: QtBot, unasked: MainWindow) -> None:
-    unasked.set_model("objects", "onnx")
-    play(qtbot, unasked, DIGIT)
-    qtbot.waitUntil(lambda: said(unasked) == "This looks like N-MNIST: use nmnist?")
-    assert unasked.player.model == "objects"
-    unasked.close()
-
-
 def test_a_video_with_a_model_of_events_offers_the_model_of_videos(
     qtbot: QtBot, make_window: MakeWindow, clip: Path
 ) -> None:

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import OF_CAMERAS, OF_WEBCAMS, CameraDialog, Words
 from livesnn.app.widgets.basics import PROJECT
 
@@ -76,15 +75,6 @@ def test_every_panel_has_a_question_mark_that_opens_a_page_which_is_there(
         qtbot.mouseClick(question, Qt.MouseButton.LeftButton)
         assert is_there(browser.opened[-1]), browser.opened[-1]
     assert len(browser.opened) == len(questions(window)) == 7
-
-
-def test_every_setting_has_a_page(qtbot: QtBot, make_window: MakeWindow, browser: Browser) -> None:
-    window = make_window()
-    window.commands["settings"].trigger()
-    assert isinstance(window.dialog, SettingsDialog)
-    for question in questions(window.dialog):
-        question.click()
-        assert is_there(browser.opened[-1]), browser.opened[-1]
     window.commands["docs"].trigger()
     assert is_there(browser.opened[-1])
 

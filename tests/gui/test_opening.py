@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.opening import may_go_on
+from livesnn.app.player import may_go_on
 from tests.fake_source import FakeSource
 from tests.synthetic import livesnn_threads, moving_bar, write_recording
 from tests.waiting import eventually

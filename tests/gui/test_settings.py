@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +15,6 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile, user_settings, with_recent
-from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.outputs.action import Action, Rule
 from livesnn.session.control import Choices
@@ -72,14 +70,6 @@ def test_a_wrong_field_is_reset_alone_and_named(
     assert (tmp_path / "settings.json.unread").read_bytes() == file.read_bytes()
 
 
-def test_the_fields_beside_a_wrong_one_keep_their_values(tmp_path: Path) -> None:
-    file = tmp_path / "settings.json"
-    decider = {"threshold": 0.9, "hysteresis": 0.8, "smoothing": 7, "leak": 0.1}
-    file.write_text(json.dumps({"choices": {"loop": False, "speed": "fast", "decider": decider}}))
-    expected = Choices(loop=False, decider=Decider(threshold=0.9, hysteresis=0.8, leak=0.1))
-    assert SettingsFile(file).now.choices == expected
-
-
 def test_rules_with_actions_of_an_older_livesnn_are_left_out_and_the_others_stay(tmp_path: Path) -> None:
     file, kept = tmp_path / "settings.json", Rule(Action("post", ("http://lamp/on",)))
     rules = [{"action": {"kind": kind, "arguments": ["http://lamp/on"]}} for kind in ("get", "post", "sound")]
@@ -110,64 +100,6 @@ def test_two_programs_on_one_file_keep_what_the_other_has_changed(tmp_path: Path
         assert settings.recent == ("/b.aedat4", "/a.aedat4")
 
 
-MOUNTS = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from livesnn.app.settings import SettingsFile
-from livesnn.events.filters import Orientation
-
-file, who = sys.argv[1:]
-settings = SettingsFile(Path(file))
-print("ready", flush=True)
-input()
-for camera in (f"{who}{number}" for number in range(40)):
-    settings.update(lambda now: replace(now, mounted={**now.mounted, camera: Orientation(1)}))
-    settings.update(lambda now: replace(now, filtered=(*(each for each in now.filtered if each != camera), camera)))
-"""
-
-
-@pytest.mark.timeout(120)
-def test_two_programs_that_write_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
-    file, pipe = tmp_path / "settings.json", subprocess.PIPE
-    programs = [
-        subprocess.Popen([sys.executable, "-c", MOUNTS, file, who], stdin=pipe, stdout=pipe, text=True)
-        for who in "AB"
-    ]
-    for program in programs:
-        assert program.stdout is not None
-        assert program.stdout.readline() == "ready\n"
-    for program in programs:
-        assert program.stdin is not None
-        program.stdin.write("go\n")
-        program.stdin.flush()
-    for program in programs:
-        program.communicate()
-        assert program.returncode == 0
-    now = SettingsFile(file).now
-    assert set(now.mounted) == {f"{who}{number}" for who in "AB" for number in range(40)}
-    assert set(now.filtered) == set(now.mounted)
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_what_one_program_removes_the_other_does_not_write_again(tmp_path: Path) -> None:
-    file = tmp_path / "settings.json"
-    SettingsFile(file).change(mounted={"A": Orientation(1), "B": Orientation(2)})
-    one, other = SettingsFile(file), SettingsFile(file)
-    one.change(mounted={"B": Orientation(2)})
-    other.change(mounted={**other.now.mounted, "C": Orientation(3)})
-    assert SettingsFile(file).now.mounted == {"B": Orientation(2), "C": Orientation(3)}
-
-
-def test_a_second_file_that_cannot_be_read_leaves_the_copy_of_the_first(tmp_path: Path) -> None:
-    file = tmp_path / "settings.json"
-    for damage in (b"first", b"second", b"second"):
-        file.write_bytes(damage)
-        assert SettingsFile(file).now == Settings()
-    copies = {each.name: each.read_bytes() for each in tmp_path.glob("*.unread*")}
-    assert copies == {"settings.json.unread": b"first", "settings.json.unread-2": b"second"}
-
-
 def test_a_file_that_another_program_damages_or_deletes_changes_nothing_here(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     settings = SettingsFile(file)
@@ -178,16 +110,6 @@ def test_a_file_that_another_program_damages_or_deletes_changes_nothing_here(tmp
     assert settings.now.labels == ("wave",)
     settings.change(theme="dark")
     assert SettingsFile(file).now == Settings(labels=("wave",), theme="dark")
-
-
-def test_the_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
-    file = tmp_path / "new folder" / "settings.json"
-    settings = SettingsFile(file)
-    settings.change(model="one")
-    with file.open("rb") as old:
-        settings.change(model="another")
-        assert b'"one"' in old.read()
-    assert list(file.parent.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("change", [{"recent": ("/clips/\udcff.npz",)}, {"theme": "dark"}])
@@ -251,7 +173,3 @@ def test_a_link_stays_one_and_what_is_no_file_is_not_replaced(
         settings.change(theme="light")
         assert settings.now.theme == "light"
     assert stat.S_ISFIFO(pipe.stat().st_mode)
-
-
-def test_settings_that_cannot_be_looked_up_are_the_defaults(tmp_path: Path) -> None:
-    assert SettingsFile(tmp_path / ("x" * 300)).now == Settings()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,11 @@ import livesnn
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, Stretch
 from livesnn.events.picture import PALETTES, ViewSpec
-from livesnn.events.recording import open_recording
 from livesnn.session.control import Choices
 from livesnn.session.decision_table import DecisionLog
-from livesnn.session.export import ExportSpec, export, export_last
-from livesnn.session.session import Session
+from livesnn.session.export import ExportSpec, export
 from tests.disks import fill, small_disk
-from tests.fake_source import FakeSource, joined
-from tests.synthetic import CARD, SENSOR, moving_bar, write_recording
-from tests.waiting import eventually
+from tests.synthetic import CARD, moving_bar, write_recording
 
 Pictures = npt.NDArray[np.uint8]
 SIDE = 952  # of the bar's picture, 34×34, in an .mp4
@@ -266,30 +261,4 @@ def test_what_cannot_be_exported_is_said_and_nothing_is_left(
     spec = ExportSpec(model_folder, choices=how.pop("choices", Choices()))
     with pytest.raises(LivesnnError, match=words):
         export(named, tmp_path / name, spec, **how)
-    assert nothing_else_in(tmp_path)
-
-
-def test_the_last_seconds_of_a_live_source_are_exactly_what_is_kept(
-    play: Callable[..., Session], model_folder: Path, tmp_path: Path
-) -> None:
-    bar = moving_bar(1_000_000, start_us=0)
-    session = play(FakeSource(np.array_split(bar, 100), resolution=SENSOR, then="silence"), pre_roll_s=60.0)
-    eventually(lambda: session.statistics.events + session.statistics.dropped == bar.size)
-    events = export_last(session.control, tmp_path / "last.aedat4", ExportSpec(model_folder))
-    with open_recording(tmp_path / "last.aedat4") as recording:
-        np.testing.assert_array_equal(joined(recording), bar)
-    assert events == bar.size
-    pictures = export_last(session.control, tmp_path / "last.mp4", ExportSpec(model_folder))
-    assert pictures == len(pictures_of(tmp_path / "last.mp4")) == 30
-    assert nothing_else_in(tmp_path, "last.aedat4", "last.mp4")
-
-
-@pytest.mark.parametrize("name", ["last.mp4", "last.aedat4"])
-def test_of_a_live_source_that_keeps_nothing_nothing_is_written(
-    name: str, play: Callable[..., Session], model_folder: Path, tmp_path: Path
-) -> None:
-    session = play(FakeSource([moving_bar(100_000, start_us=0)], resolution=SENSOR, then="silence"))
-    eventually(lambda: session.statistics.events > 0)
-    with pytest.raises(SourceError, match=f"/{name}: no event came in the last seconds: wait for some"):
-        export_last(session.control, tmp_path / name, ExportSpec(model_folder))
     assert nothing_else_in(tmp_path)

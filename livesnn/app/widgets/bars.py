@@ -11,7 +11,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.notice import Button
+from livesnn.app.model_choice import Button
 from livesnn.app.style import Tone
 from livesnn.app.widgets.basics import (
     NOTHING,

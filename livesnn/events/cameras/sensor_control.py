@@ -81,7 +81,7 @@ class SensorControl:
         self.abilities = Abilities()
         self.settings = AS_THE_DRIVER_SETS_IT  # asked for last
         self.sensitivity = 0.0  # as it is now: not the settings' while a rate is held
-        self.now = self.before = Measured()  # before: at the last change of the settings
+        self.now = Measured()
         self.error = ""  # why the camera refused the settings
         self._wanted: Latest[SensorSettings] = Latest()
         self._applied = AS_THE_DRIVER_SETS_IT  # of the thread that reads
@@ -95,7 +95,6 @@ class SensorControl:
     def change(self, settings: SensorSettings) -> None:
         """Set the sensor up this way, now or when the camera is back. Raises SourceError where it can't be."""
         settings.check(self.abilities, self.resolution, self.camera)
-        self.before = self.now
         self.settings = settings
         self.sensitivity = settings.sensitivity
         self._wanted.put(settings)
