@@ -7,7 +7,7 @@ ROS := .venv-ros/bin/python
 PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test test-fast test-release test-ros fuzz fuzz-guided counterparts check bench peers docs screenshots bundle deb clean
+.PHONY: run test test-fast test-release test-ros fuzz counterparts check bench peers docs screenshots bundle deb clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -46,14 +46,6 @@ test-fast: .venv/all
 fuzz: .venv/all
 	nice -n 10 $(BIN)/python -m tests.mutations --minutes $(or $(MINUTES),10) --seed $(or $(SEED),$(shell date +%s)) \
 	  --keep fuzz-failures $(if $(KINDS),--formats $(KINDS))
-
-# Changes that coverage guides, for one parser in Python: KIND is graph, card, labels, aedat4, aedat, raw, dat, es, csv,
-# npz or mcap.
-fuzz-guided: .venv/all
-	$(BIN)/pip install --quiet atheris
-	mkdir -p fuzz-failures
-	nice -n 10 $(BIN)/python -m tests.guided $(or $(KIND),graph) -timeout=5 -rss_limit_mb=1024 \
-	  -max_total_time=$$((60 * $(or $(MINUTES),10))) -artifact_prefix=fuzz-failures/
 
 # Programs that tests talk to or draw on, and are skipped without. `make test` installs them once, where it can.
 counterparts: .venv/all

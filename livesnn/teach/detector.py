@@ -42,14 +42,12 @@ EMPTY = np.zeros((0, 0), np.float32)
 class Windows(NamedTuple):
     """Whole windows of clips.
 
-    ``units``: what the read-out's rows are multiplied by, means of windows, float32 [N, F + 1]. ``moments``: unit
-    vectors, one for each of their frames, float32 [N · window, `Embedding.size`]; empty without an `Embedding`.
-    ``currents``: of the embedding's traces in each of these frames, float32 [N · window, D].
+    Moments and currents are empty without an `Embedding`.
     """
 
-    units: FloatArray
-    moments: FloatArray = EMPTY
-    currents: FloatArray = EMPTY
+    units: FloatArray  # [N, F + 1]: what the read-out's rows are multiplied by, means of windows
+    moments: FloatArray = EMPTY  # [N · window, `Embedding.size`]: a unit vector for each frame
+    currents: FloatArray = EMPTY  # [N · window, D], of the embedding's traces
 
     @classmethod
     def joined(cls, parts: Sequence[Windows]) -> Windows:
@@ -65,25 +63,14 @@ class Embedding(NamedTuple):
     """How spikes s become moments: traces of P · s + p, as in any member of the read-out, mixed by M, and normalised.
 
     Nothing of it was trained with classes. P are principal components of simulated people's spikes, and M makes the
-    decays of a trace independent of each other.
-
-    Attributes
-    ----------
-    project, bias
-        float32 [D, F] and [D]: P and p.
-    mix
-        float32 [K, K]: M.
-    rest
-        float32 [D]: the mean of P · s + p while simulated people stand still.
-    alphas
-        The K decays of the traces.
+    decays of a trace independent of each other. All arrays are float32.
     """
 
-    project: FloatArray
-    bias: FloatArray
-    mix: FloatArray
-    rest: FloatArray
-    alphas: tuple[float, ...]
+    project: FloatArray  # P [D, F]
+    bias: FloatArray  # p [D]
+    mix: FloatArray  # M [K, K]
+    rest: FloatArray  # [D]: the mean of P · s + p while simulated people stand still
+    alphas: tuple[float, ...]  # of the K traces
 
     @classmethod
     def of(cls, folder: Path, weights: Weights, card: ModelCard) -> Embedding | None:
@@ -110,13 +97,10 @@ class Embedding(NamedTuple):
     def size(self) -> int:
         return len(self.mix) * len(self.bias)
 
-    @property
-    def decay(self) -> FloatArray:
-        return np.array(self.alphas, np.float32)[:, None]
-
     def moment(self, current: FloatArray, before: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return moment [size] and traces [K, D] after a current P · s + p [D]."""
-        traces = self.decay * before + (1 - self.decay) * current
+        decay = np.array(self.alphas, np.float32)[:, None]
+        traces = decay * before + (1 - decay) * current
         mixed = (self.mix @ traces).ravel()
         normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
         return normed / np.float32(np.sqrt(self.size)), traces
@@ -152,7 +136,8 @@ def windows_of(clip: Clip, model: Model, weights: Weights, embedding: Embedding 
 
 def rest_before(take: Take, model: Model, weights: Weights, embedding: Embedding) -> FloatArray:
     """Return the mean current [D] before a take, or that of simulated people if nobody stands still there."""
-    window, still = model.card.input.window, still_before(take, model.card.input.window)
+    window = model.card.input.window
+    still = still_before(take, window)
     if not still.any():
         return embedding.rest
     before = take.before[len(take.before) % window :]
@@ -208,10 +193,7 @@ def simulated_negatives(
     people: int = PEOPLE,
     kept_aside_people: int = KEPT_ASIDE_PEOPLE,
 ) -> Negatives:
-    """Return windows of simulated people who perform everything that ``model`` was trained on.
-
-    They are cached for its weights. Simulating them takes some 30 s, of which ``progress`` is told.
-    """
+    """Return windows of simulated people who perform what ``model`` was trained on: 30 s, then from the cache."""
     total, nothing = people + kept_aside_people, _nothing(model.card)
 
     def simulated() -> dict[str, FloatArray]:
@@ -229,10 +211,7 @@ def simulated_negatives(
 
 
 def simulated_moments(model: Model, weights: Weights, embedding: Embedding, progress: Progress) -> dict[str, Windows]:
-    """Return windows of simulated people by what they perform.
-
-    They are cached for the network, whatever it was taught: units that compare moments are computed of these.
-    """
+    """Return windows of simulated people by what they perform, cached for the network, whatever it was taught."""
     card, trained = model.card, without_moments(weights, model.card)
     performed = (*GESTURES, *_nothing(card))
 
@@ -308,20 +287,20 @@ class Examples(NamedTuple):
     def other_rows(self) -> FloatArray:
         return self.rows[[name != self.gesture for name in self.model.card.classes]]
 
+    @property
+    def card_with_gesture(self) -> ModelCard:
+        card = self.model.card
+        return card if self.gesture in card.classes else replace(card, classes=(*card.classes, self.gesture))
+
 
 class Detector(NamedTuple):
-    """A new class, in the weights and the card of the model that results.
-
-    ``kept``: what `model.TAUGHT` will have. ``named``: returns in how many windows the class is named, where it was
-    learned without those kept aside. ``taken``: of the ``known`` windows of other classes, those in which it is, by
-    class.
-    """
+    """A new class, in the weights and the card of the model that results."""
 
     weights: Weights
     card: ModelCard
-    kept: dict[str, FloatArray]
-    named: Callable[[Windows], int]
-    taken: dict[str, int]
+    kept: dict[str, FloatArray]  # What `model.TAUGHT` will have
+    named: Callable[[Windows], int]  # In how many windows the class is named, learned without those kept aside
+    taken: dict[str, int]  # Of the ``known`` windows of other classes, those in which it is, by class
     known: int
 
 
@@ -330,10 +309,6 @@ def held_out(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
     last = [np.arange(length) >= length - length // KEPT_ASIDE for length in lengths]
     kept = np.concatenate(last or [np.zeros(0, bool)])
     return kept if kept.any() else np.arange(len(kept)) >= len(kept) - max(1, len(kept) // KEPT_ASIDE)
-
-
-def _with_class(card: ModelCard, gesture: str) -> ModelCard:
-    return card if gesture in card.classes else replace(card, classes=(*card.classes, gesture))
 
 
 def _named(outputs: FloatArray, units: FloatArray, rows: FloatArray, card: ModelCard) -> int:
@@ -361,7 +336,7 @@ MOST_STEPS, CONVERGED = 500, 1e-3
 def learn_row(given: Examples, progress: Progress) -> Detector:
     """Learn one more row of the read-out, of mean hidden units or membranes."""
     model, weights, gesture, aside = given.model, given.weights, given.gesture, given.aside
-    card, before, taught = _with_class(model.card, gesture), dict(given.earlier), given.windows.units
+    card, before, taught = given.card_with_gesture, dict(given.earlier), given.windows.units
     earlier = before.pop(gesture, taught[:0])
     copied = [[windows_of(copy, model, weights).units for copy in moved(take.clip)] for take in given.takes]
     copies = [joined(copy) for copy in zip(*copied, strict=True)]
@@ -456,10 +431,7 @@ OTHERS_TAKEN = 0.02  # Share of the windows of ``others`` that may be taken for 
 
 
 def learn_moments(given: Examples, embedding: Embedding, lengths: Sequence[int], progress: Progress) -> Detector:
-    """Keep moments of the lesson, with which the class compares what it sees.
-
-    ``lengths`` has the number of windows of each clip.
-    """
+    """Keep moments of the lesson, with which the class compares what it sees; ``lengths``: windows of each clip."""
     model, weights, gesture = given.model, given.weights, given.gesture
     card, window, kept = model.card, model.card.input.window, dict(given.earlier)
     earlier = kept.pop(gesture, np.zeros((0, embedding.size), np.float32))
@@ -493,7 +465,7 @@ def learn_moments(given: Examples, embedding: Embedding, lengths: Sequence[int],
     known = simulated_moments(model, weights, embedding, progress) if card.dataset == SIMULATED else {}
     taken = {name: named(windows) for name, windows in known.items()}
     return Detector(
-        *with_moments(weights, card, _with_class(card, gesture), embedding, kept, {gesture: edge}, most),
+        *with_moments(weights, card, given.card_with_gesture, embedding, kept, {gesture: edge}, most),
         kept,
         named,
         {name: count for name, count in taken.items() if count},

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray
+from livesnn.infer.decide import Decider, FloatArray
 from livesnn.infer.model import State
 from livesnn.infer.run import Result, run_frames
 
@@ -52,11 +52,6 @@ def played(outputs: FloatArray, decider: Decider, *, starts: tuple[int, ...] = (
 
 def labels(results: list[Result]) -> list[str | None]:
     return [result.decision for result in results]
-
-
-@given(OUTPUTS, DECIDERS)
-def test_the_same_outputs_give_the_same_decisions(outputs: FloatArray, decider: Decider) -> None:
-    assert labels(played(outputs, decider)) == labels(played(outputs, decider))
 
 
 @given(OUTPUTS, DECIDERS)
@@ -111,14 +106,3 @@ def test_the_leakier_the_sooner_a_change_is_decided(old: int, new: int) -> None:
         labels(played(outputs, Decider(leak=leak)))[WINDOW:].index(CARD.classes[new]) for leak in (0.0, 0.2, 0.5)
     ]
     assert firsts == sorted(firsts, reverse=True)
-
-
-@given(OUTPUTS, DECIDERS)
-def test_a_decision_is_made_from_what_was_decided_before_and_nothing_else(
-    outputs: FloatArray, decider: Decider
-) -> None:
-    before: Decision = UNDECIDED
-    for output in outputs:
-        once, twice = (decider.decide(output, output, CARD, before) for _ in range(2))
-        assert (once.label, once.confidence) == (twice.label, twice.confidence)
-        before = once

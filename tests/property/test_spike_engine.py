@@ -159,10 +159,14 @@ def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
+@pytest.mark.parametrize(
+    "folder",
+    ["8 bits", "narrower than its stem", *(pytest.param(n, marks=release) for n in ("widths and strides", "video"))],
+    indirect=True,
+)
 def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder: Path) -> None:
-    rng = np.random.default_rng(1)
-    frames_in = [frame_of(CARDS["8 bits"], rng, rate) for rate in rng.uniform(0, 1, 150)]
+    card, rng = load_model(folder, "onnx").card, np.random.default_rng(1)
+    frames_in = [frame_of(card, rng, rate) for rate in (*rng.uniform(0, 1, 150), 40.0)]
     frames_in[::3] = [replace(frame, arrived_s=NEVER_LATE) for frame in frames_in[::3]]  # stepped by one thread
     ends, before = [], threading.enumerate()
     for threads in (1, 2, 5):
@@ -232,27 +236,6 @@ def test_helpers_are_not_called_after_they_were_late_too_often(folder: Path) -> 
         assert team.last_with_helpers == with_helpers
     spike.step(frame, spike.initial_state())
     assert team.last_with_helpers == steps + 3
-
-
-@pytest.mark.parametrize(
-    "folder",
-    ["narrower than its stem", "widths and strides", *(pytest.param(n, marks=release) for n in ("deeper", "video"))],
-    indirect=True,
-)
-def test_any_number_of_threads_gives_the_same_steps(folder: Path) -> None:
-    card, rng = load_model(folder, "onnx").card, np.random.default_rng(3)
-    frames_of_any_rate = [frame_of(card, rng, rate) for rate in (0.0, 0.05, 2.0, 0.3, 40.0, 0.1)]
-    runs = []
-    for threads in (1, 2, 3):
-        spike, outputs = SpikeModel.load(folder, threads=threads), []
-        state = spike.initial_state()
-        for frame in frames_of_any_rate:
-            output, state = spike.step(frame, state)
-            outputs += [output, *state]
-        runs.append(outputs)
-    for run_of_some in runs[1:]:
-        for found, expected in zip(run_of_some, runs[0], strict=True):
-            np.testing.assert_array_equal(found, expected)
 
 
 def test_rounding_to_8_bits_stays_within_16_bits_and_half_a_step() -> None:

@@ -119,20 +119,6 @@ def test_a_step_does_not_change_the_state_it_is_given(net: SpikingNetwork) -> No
     assert all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
 
 
-def test_the_folded_forward_equals_the_loop(net: SpikingNetwork) -> None:
-    """A step from the same state, to 1e-5, up to a spike that rounding flips."""
-    x = frames(12, batch=2)
-    state, whole = net.initial_state(2), 0
-    for frame in x:
-        stepped, after = net.step(frame, state)
-        folded, folded_after = net(frame[None], state)
-        if same(net, after, folded_after):
-            assert torch.allclose(folded[0], stepped, atol=CLOSE)
-            whole += 1
-        state = after
-    assert whole >= 9
-
-
 def test_frames_folded_together_equal_the_loop(net: SpikingNetwork) -> None:
     """So many frames at once, more and more of them: to 1e-5, up to the frame in which rounding flips a spike."""
     seeds = range(6)

@@ -62,14 +62,6 @@ def test_spike_probabilities_are_smoothed_shares(rates: tuple[float, ...], expec
     np.testing.assert_allclose(probabilities(floats(*rates), card("spikes")), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("readout", ["spikes", "membrane"])
-def test_a_higher_temperature_is_less_confident(readout: Literal["spikes", "membrane"]) -> None:
-    rates = floats(0.9, 0.1, 0.2)
-    cards = (replace(card(readout), temperature=value) for value in (0.5, 2.0))
-    sharp, flat = (Decider().decide(rates, rates, each) for each in cards)
-    assert sharp.confidence > flat.confidence > 1 / 3
-
-
 def test_below_the_threshold_there_is_no_decision_but_a_confidence() -> None:
     rates = floats(0.3, 0.2, 0.1)
     unsure = Decider(threshold=0.5).decide(rates, rates, card("membrane"))
@@ -79,20 +71,9 @@ def test_below_the_threshold_there_is_no_decision_but_a_confidence() -> None:
     assert unsure.confidence == bold.confidence < 0.5
 
 
-def test_the_threshold_itself_is_enough() -> None:
-    rates = floats(3.0, 0.0, 0.0)
-    confidence = Decider().decide(rates, rates, card("membrane")).confidence
-    assert Decider(threshold=confidence).decide(rates, rates, card("membrane")).label == "zero"
-
-
 def test_the_decision_uses_the_membrane_for_ties() -> None:
     decision = Decider(threshold=0.4).decide(floats(0.5, 0.5, 0), floats(0, 1, 2), card("spikes"))
     assert decision.label == "one"
-
-
-def test_rates_that_are_not_numbers_decide_nothing() -> None:
-    rates = floats(np.nan, np.nan, np.nan)
-    assert Decider(threshold=0.0).decide(rates, rates, card("membrane")).label is None
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])

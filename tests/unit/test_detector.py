@@ -16,13 +16,11 @@ from livesnn.infer.model import Model
 from livesnn.teach.detector import (
     AGAINST,
     FADED_FRAMES,
-    ONSETS,
     Embedding,
     compared,
     faded,
     fit_row,
     likeness,
-    onsets,
     probability,
     rest_before,
     simulated_negatives,
@@ -68,19 +66,6 @@ def test_what_remains_of_a_gesture_counts_against_its_class(network: Network) ->
     few, shares = compared(moments, 3, embedding)
     assert few.shape == (3, embedding.size)
     assert shares.sum() == pytest.approx(1)
-
-
-def test_onsets_are_moments_after_a_rest(network: Network) -> None:
-    embedding = network[2]
-    rest = np.full(len(embedding.bias), 0.5, np.float32)
-    currents = np.random.default_rng(0).normal(0, 1, (50, len(rest))).astype(np.float32)
-    found = onsets(currents, rest, embedding)
-    assert found.shape == (2 * len(ONSETS), embedding.size)  # begun in frames 0 and 12
-    traces = np.zeros((len(embedding.alphas), len(rest)), np.float32)
-    for current in [rest] * 200 + [*currents[12 : 12 + ONSETS[0]]]:
-        moment, traces = embedding.moment(current, traces)
-    np.testing.assert_allclose(found[len(ONSETS)], moment, atol=1e-4)
-    assert onsets(currents[:20], rest, embedding).shape[0] == 0
 
 
 STILL = clip(LEFT, frames=30) // 4  # hardly anything happens

@@ -253,12 +253,6 @@ def test_dt_is_of_the_graph_and_the_summary_is_json(tmp_path: Path, capsys: pyte
     np.testing.assert_allclose(nir.read(out).nodes["stem"].tau, 0.0001 / leak, rtol=1e-6)
 
 
-def test_the_graph_of_a_step_is_copied_whole(tmp_path: Path) -> None:
-    out = tmp_path / "n.onnx"
-    assert main(["export", "nmnist", str(out)]) == 0
-    assert out.read_bytes() == (model_folder("nmnist") / "model.onnx").read_bytes()
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -17,14 +17,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from livesnn import paths
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model, model_folder
 from livesnn.infer.model import Model, State
-from livesnn.infer.onnx_engine import OnnxModel, default_threads
-from livesnn.infer.run import run_frames
+from livesnn.infer.onnx_engine import OnnxModel
 
 CARD = ModelCard(
     name="tiny",
@@ -103,15 +101,9 @@ def model(tmp_path: Path) -> Model:
     return OnnxModel.load(write(tmp_path / "model.onnx"), threads=1)
 
 
-def test_the_card_comes_out_of_the_graph(model: Model) -> None:
+def test_a_model_says_what_it_is_and_begins_with_zeros_of_the_card_s_shapes(model: Model) -> None:
     assert model.card == CARD
-
-
-def test_a_model_says_what_it_is(model: Model) -> None:
     assert repr(model) == "Model tiny: 3 classes, 4×4 events, onnx engine"
-
-
-def test_the_initial_state_is_zero_of_the_cards_shapes_without_a_batch(model: Model) -> None:
     state = model.initial_state()
     assert [membrane.shape for membrane in state] == [(2, 2, 2), (3,)]
     assert all(membrane.dtype == np.float32 and not membrane.any() for membrane in state)
@@ -156,18 +148,6 @@ def test_a_state_that_is_not_contiguous_gives_the_same_step(model: Model) -> Non
     np.testing.assert_array_equal(model.step(frame, strided)[0], model.step(frame, state)[0])
 
 
-def test_the_pipeline_runs_on_it(model: Model) -> None:
-    frames = make_frames(12)
-    results = list(run_frames(frames, model))
-    state = model.initial_state()
-    outputs = []
-    for frame in frames:
-        output, state = reference(frame, state)
-        outputs.append(output)
-    np.testing.assert_allclose(results[-1].rates, np.mean(outputs[-4:], axis=0), atol=1e-5)
-    assert len(results) == 12
-
-
 @pytest.mark.parametrize(
     "wrong",
     [np.zeros((2, 4, 5), np.uint8), np.zeros((1, 4, 4), np.uint8), np.zeros((2, 4, 4), np.float32)],
@@ -201,12 +181,6 @@ def test_a_frame_or_state_that_is_no_array_is_refused(model: Model, data: Any) -
         model.step(frame, data)
     with pytest.raises(ModelError, match="state 'classify'"):
         model.step(frame, (state[0], data))
-
-
-def test_a_state_of_one_array_is_refused(model: Model) -> None:
-    frame, *_ = make_frames(1)
-    with pytest.raises(ModelError, match="not a ndarray"):
-        model.step(frame, np.zeros(2, np.float32))  # type: ignore[arg-type]
 
 
 def endless() -> onnx.GraphProto:
@@ -442,15 +416,6 @@ def test_what_cannot_be_a_model_is_one_line(shipped: Path, name: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_in_place_of_its_folder_says_so(shipped: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx is a file: give its folder, .*tiny$"):
-        load_model(shipped / "tiny" / "model.onnx")
-
-
-def test_the_default_is_one_or_two_threads() -> None:
-    assert default_threads() in (1, 2)
-
-
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a models folder with two models, seen from an empty working directory."""
@@ -468,19 +433,11 @@ def test_a_shipped_model_is_found_by_name_from_anywhere(shipped: Path, name: str
     assert load_model(name).card.name == "gestures"
 
 
-def test_a_folder_is_found_by_path(shipped: Path) -> None:
-    assert load_model(shipped / "tiny").card.name == "tiny"
+def test_a_folder_is_found_by_path_and_one_of_other_things_hides_no_shipped_model(shipped: Path) -> None:
     assert load_model(str(shipped / "tiny"), "onnx").card.name == "tiny"
-
-
-def test_a_folder_of_ones_own_comes_before_the_shipped_model(shipped: Path) -> None:
     write(Path("models/tiny/model.onnx"), replace(CARD, name="mine"))
-    assert load_model("models/tiny").card.name == "mine"
-    assert load_model("tiny").card.name == "tiny"
-
-
-def test_a_folder_of_other_things_does_not_hide_the_shipped_model(shipped: Path) -> None:
     Path("tiny").mkdir()  # such as a data set
+    assert load_model("models/tiny").card.name == "mine"
     assert load_model("tiny").card.name == "tiny"
 
 
@@ -492,56 +449,19 @@ def test_an_unknown_model_names_the_ones_there_are(shipped: Path, name: str) -> 
     assert message == f"Model {name!r} not found; available: gestures, tiny" or "not a model folder" in message
 
 
-def test_a_folder_without_weights_says_so(shipped: Path) -> None:
-    with pytest.raises(ModelError, match=r"holds neither model\.onnx nor model\.safetensors"):
-        load_model(shipped / "results")
-
-
 def test_the_model_of_a_run_folder_is_found(shipped: Path, tmp_path: Path) -> None:
     shutil.copytree(shipped / "tiny", tmp_path / "run" / "model")
     assert model_folder(tmp_path / "run") == tmp_path / "run" / "model"
 
 
-def test_engines_that_are_not_there_say_so(shipped: Path) -> None:
-    with pytest.raises(ModelError, match="unknown engine 'magic'"):
-        load_model("tiny", "magic")  # type: ignore[arg-type]
-
-
-def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="needs livesnn[train]")
-    from livesnn.onnx_graph import write_model
-    from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import onnx_step, weights_of
-    from livesnn.weights import save_weights
-
-    torch.manual_seed(0)
-    spec = InputSpec(width=16, height=16, slice=SliceRule(delta_t_us=1000), window=4)
-    network = NetworkSpec(kind="conv_snn", widths=(4, 4), hidden=8)
-    net = build_network(ModelCard(name="conv", classes=("zero", "one"), input=spec, network=network)).eval()
-    card = replace(net.card, states=net.state_shapes())
-    write_model(tmp_path, weights_of(net), onnx_step(net), card)
-    fast, plain = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
-    assert plain.card == fast.card
-    state = fast.initial_state()
-    spikes = 0
-    for counts in np.random.default_rng(1).integers(0, 5, (20, 2, 16, 16)).astype(np.uint8):
-        frame = Frame(0, counts, int(counts.sum()))
-        (output, after), (expected, expected_after) = fast.step(frame, state), plain.step(frame, state)
-        for one, other in zip((output, *after), (expected, *expected_after), strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-5)
-        spikes += sum(int((membrane >= 0.5).sum()) for membrane in after)
-        state = after
-    assert spikes > 0
-    with torch.no_grad():
-        net.get_parameter("classify.weight").fill_(torch.nan)
-    save_weights(weights_of(net), tmp_path / "model.safetensors", card)
-    with pytest.raises(ModelError, match=r"model\.safetensors: classify\.weight holds NaN or infinity"):
-        load_model(tmp_path, "torch")
-
-
-def test_shipped_folders_lie_in_the_checkout() -> None:
-    assert paths.models_dir().name == "models"
-    assert paths.recordings_dir().parent == paths.models_dir().parent
+def test_what_cannot_be_loaded_says_why(shipped: Path) -> None:
+    for what, engine, says in (
+        (shipped / "results", "auto", r"holds neither model\.onnx nor model\.safetensors"),
+        (shipped / "tiny" / "model.onnx", "auto", r"model\.onnx is a file: give its folder, .*tiny$"),
+        ("tiny", "magic", "unknown engine 'magic'"),
+    ):
+        with pytest.raises(ModelError, match=says):
+            load_model(what, engine)  # type: ignore[arg-type]
 
 
 def test_onnx_runtime_keeps_no_number_of_this_device(tmp_path: Path) -> None:

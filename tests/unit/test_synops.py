@@ -11,13 +11,11 @@ import torch.nn.functional as F
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
 from livesnn.infer.cost import (
-    costs,
     energy_constants,
     energy_estimate_uj,
     fan_out,
     macs,
     mean_density,
-    synops,
 )
 from livesnn.snn import build_network
 
@@ -61,15 +59,6 @@ def test_fan_out_counts_borders_strides_pools_and_skips() -> None:
     assert reach[16] == pytest.approx(classified)
 
 
-def test_synops_weigh_spikes_by_their_reach() -> None:
-    full = card(CARD)
-    density = np.zeros(len(full.states) - 1)
-    assert synops(density, full) == 0
-    density[1] = 0.5
-    expected = 0.5 * np.prod(full.states["block1.1.first"]) * fan_out(full)[1]
-    assert synops(density, full) == pytest.approx(expected)
-
-
 def test_mean_density_weighs_layers_by_their_neurons() -> None:
     full = card(CARD)
     density = np.zeros(len(full.states) - 1)
@@ -110,13 +99,3 @@ def test_a_frame_costs_4_6_pj_a_multiplication_and_by_its_bits_an_addition() -> 
     assert energy_estimate_uj(1e6, 2e6, whole) == pytest.approx(4.6 + 0.2)
     assert "0.9 pJ an AC" in energy_constants(floats)
     assert "Horowitz" in energy_constants(whole)
-
-
-def test_costs_are_the_operations_and_the_estimate_of_them() -> None:
-    full = card(CARD)
-    density = np.full(len(full.states) - 1, 0.1)
-    cost = costs(density, 100, full)
-    assert (cost["synops_per_frame"], cost["macs_per_frame"]) == (synops(density, full), macs(100, full))
-    assert cost["energy_estimate_uj_per_frame"] == energy_estimate_uj(
-        cost["macs_per_frame"], cost["synops_per_frame"], full
-    )

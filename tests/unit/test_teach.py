@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from livesnn.__main__ import main
-from livesnn.card import SliceRule, TraceSpec
+from livesnn.card import TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import Engine, load_model, read_card, shipped_models
@@ -30,7 +30,6 @@ from livesnn.teach.model import (
     as_taught,
     describe,
     own_folder,
-    resemblance,
     rows_of,
     taught_before,
 )
@@ -171,18 +170,6 @@ def test_what_was_taught_shares_what_other_had(
         assert len(parts) == 1 + taught
         assert max(parts[1:]) < parts[0] < whole
         assert np.logaddexp.reduce(parts) == pytest.approx(whole, abs=1e-5)
-
-
-def test_a_second_lesson_keeps_the_first(one: Path, tmp_path: Path) -> None:
-    learned = teach("below", [clip(BELOW)], one, tmp_path / "two", others=[clip(LEFT)])
-    assert (learned.taken, learned.known) == (0, 6)  # three windows of what was taught before among them
-    card = read_card(tmp_path / "two")
-    assert card.classes == ("up", "down", "right", "below")
-    assert card.taught == {"right": 12, "below": 12}
-    kept = taught_before(tmp_path / "two", card, 129)
-    assert {name: len(windows) for name, windows in kept.items()} == card.taught
-    assert set(decisions(tmp_path / "two", clip(RIGHT, seed=7))) == {"right"}
-    assert set(decisions(tmp_path / "two", clip(BELOW, seed=7))) == {"below"}
 
 
 ABOVE, UNDER = (slice(0, 8), slice(8, 16)), (slice(8, 16), slice(8, 16))
@@ -392,17 +379,6 @@ def test_the_command_says_what_is_missing(
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("label", "resembling", "expected"),
-    [("up", 10, "already recognised as up (83 %)"), ("up", 6, ""), ("other", 12, ""), ("mine", 12, "")],
-)
-def test_a_gesture_is_known_where_most_windows_are_one_other_class(
-    label: str, resembling: int, expected: str
-) -> None:
-    recognised = resemblance("mine", label, resembling, 12)
-    assert ("" if recognised is None else recognised.words) == expected
-
-
 TAUGHT_FILE, GRAPH_FILE, WEIGHTS_FILE = "taught.safetensors", "model.onnx", "model.safetensors"
 
 
@@ -456,14 +432,6 @@ def test_files_of_two_models_are_not_taught_together(base: Path, copy: Path, tmp
     shutil.copy(base / GRAPH_FILE, copy)
     with pytest.raises(ModelError, match="its two files belong to different models"):
         lesson(copy, tmp_path / "two", "again")
-
-
-def test_a_tensor_that_is_missing_is_named_before_a_class_changes(copy: Path, tmp_path: Path) -> None:
-    file = copy / "model.safetensors"
-    weights, card = load_weights(file)
-    save_weights({name: array for name, array in weights.items() if name != "classify.weight"}, file, card)
-    with pytest.raises(ModelError, match=r"model.safetensors: the tensor classify.weight .* is missing"):
-        change_class("right", copy, tmp_path / "two", name="wrong")
 
 
 def as_an_older_model(base: Path, folder: Path, weights: Weights, **renamed: str) -> Path:
@@ -639,16 +607,6 @@ def test_recordings_of_lessons_are_listed_and_found_where_the_models_are_moved(
         recordings_of(tmp_path / "moved" / "one")
 
 
-def test_a_class_learned_again_forgets_its_earlier_lessons(remembering: Path, tmp_path: Path) -> None:
-    others = [clip(BELOW)]
-    teach("it", [clip(LEFT)], remembering, tmp_path / "one", others=others)
-    assert "it" in decisions(tmp_path / "one", clip(LEFT, seed=7))
-    teach("it", [clip(RIGHT)], tmp_path / "one", tmp_path / "two", others=others, again=True)
-    assert read_card(tmp_path / "two").taught == {"it": 12}
-    assert "it" not in decisions(tmp_path / "two", clip(LEFT, seed=7))
-    assert "it" in decisions(tmp_path / "two", clip(RIGHT, seed=7))
-
-
 def test_a_lesson_names_what_was_mistaken_for_it_most_often_first() -> None:
     some = Report(folder="folder", gesture="flap", windows=20, right=4, kept_aside=5, taken=3, known=192,
                   resembles="", resembling=0, movement=99.0, at_rest=False, window_s=0.5,
@@ -675,13 +633,6 @@ def test_a_lesson_says_how_else_the_gesture_should_be_shown(right: Report) -> No
     said = " ".join(describe(replace(right, otherwise=poor)))
     assert "show it faster (10 % is recognised so far) and more slowly (40 % is recognised so far), too" in said
     assert "so far" not in " ".join(describe(replace(right, otherwise={"faster": 0.9})))
-
-
-def test_frames_of_so_many_events_have_no_tempo(tmp_path: Path) -> None:
-    card = replace(CARD, input=replace(CARD.input, slice=SliceRule(n_events=100)))
-    (base := tmp_path / "base").mkdir()
-    write_network(base, card)
-    assert {*OTHERWISE} - {*lesson(base, tmp_path / "taught").otherwise} == {"more slowly", "faster"}
 
 
 def test_the_command_gives_a_known_gesture_another_name(
