@@ -117,7 +117,7 @@ def make_application(settings: SettingsFile) -> QApplication:
     # The pipeline's thread keeps the interpreter busy. At 20 Mev/s on two cores, the window showed 17 pictures a
     # second and was blocked for 90 ms with Python's 5 ms; with 1 ms it was 50 pictures and 18 ms. The pipeline also
     # waits for the other threads after each step: of 350,000 ev/s it decided on 277,000 with 1 ms, on 340,000 with
-    # 0.2 ms (medians of 4, tests/benchmarks/sustained.py).
+    # 0.2 ms (medians of 4).
     sys.setswitchinterval(0.0002)
     # Not the whole command line: Qt aborts on names that aren't UTF-8.
     application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))

@@ -1,4 +1,4 @@
-"""What the noise filters drop and keep: `python tests/benchmarks/denoise.py`. `livesnn bench denoise` times them.
+"""What the noise filters drop and keep of known noise. `livesnn bench denoise` times them.
 
 As in Guo & Delbruck 2022 ("Low cost and latency event camera background activity denoising", IEEE TPAMI), the noise
 of a sensor that sees nothing is added to the events of one without noise, so that it is known which is which.
@@ -13,8 +13,6 @@ from statistics import mean
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.cli.parser import run_script
-from livesnn.console import write_json
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
 from livesnn.events.packet import Events
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, performance
@@ -29,18 +27,16 @@ HOT_FRACTION, HOT_HZ, LEAK_HZ = 0.002, 50.0, 0.1
 FILMED_S = 4.0
 
 
-def noise_known(people: int = 10) -> dict[str, object]:
+def noise_known(people: int) -> dict[str, dict[str, float]]:
     """Filter simulated people among known noise.
 
     Returns
     -------
-    By noise, such as "0.3 Hz", shares as mean, min and max over ``people`` of four seconds each: signal_kept,
-    noise_dropped, hot_found (of the hot pixels), noise_share (of all events); and false_hot, the number of other
-    pixels taken for hot.
+    By noise, such as "0.3 Hz", means over ``people`` of four seconds each: signal_kept, noise_dropped, hot_found (of
+    the hot pixels); and false_hot, the number of other pixels taken for hot.
     """
     signals = [_signal(GESTURES[index % len(GESTURES)], index) for index in range(people)]
-    noises = {f"{noise_hz:g} Hz": _among(signals, noise_hz) for noise_hz in NOISE_HZ}
-    return {"people": people, "seconds": FILMED_S, "noise": noises}
+    return {f"{noise_hz:g} Hz": _among(signals, noise_hz) for noise_hz in NOISE_HZ}
 
 
 def _signal(gesture: str, seed: int) -> Events:
@@ -73,7 +69,7 @@ def _stare(spec: DvsPixelSpec, rng: np.random.Generator) -> Events:
     return events
 
 
-def _among(signals: Sequence[Events], noise_hz: float) -> dict[str, object]:
+def _among(signals: Sequence[Events], noise_hz: float) -> dict[str, float]:
     measured = []
     false_hot = 0
     for seed, signal in enumerate(signals):
@@ -90,27 +86,6 @@ def _among(signals: Sequence[Events], noise_hz: float) -> dict[str, object]:
                 "signal_kept": kept_signal / signal.size,
                 "noise_dropped": 1 - (kept.size - kept_signal) / noise.size,
                 "hot_found": float(state.hot[hot].mean()),
-                "noise_share": noise.size / events.size,
             }
         )
-    spreads = {name: _mean_and_ends([one[name] for one in measured]) for name in measured[0]}
-    return {**spreads, "false_hot": false_hot}
-
-
-def _mean_and_ends(values: Sequence[float]) -> dict[str, float]:
-    return {"mean": float(mean(values)), "min": float(min(values)), "max": float(max(values))}
-
-
-def main(people: int = 10) -> None:
-    """Add known noise to simulated people and filter it; print JSON.
-
-    Parameters
-    ----------
-    people
-        Number of simulated people.
-    """
-    write_json(noise_known(people))
-
-
-if __name__ == "__main__":
-    run_script(main)
+    return {name: mean(one[name] for one in measured) for name in measured[0]} | {"false_hot": false_hot}

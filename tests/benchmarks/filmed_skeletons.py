@@ -25,8 +25,10 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.body import Limbs, Random
 from livesnn.simulate.gestures import RESOLUTION
 from livesnn.simulate.scene import FRAME_US, Film, draw_scene, shapes_of
-from tests.benchmarks.movement_likeness import UTD
 from tests.benchmarks.people import NAMED
+
+UTD = {3: "right_hand_wave", 4: "hand_clapping", 9: "right_arm_clockwise", 10: "right_arm_counter_clockwise"}
+"""The gesture that each action is; all others are "other"."""
 
 RATE_HZ = 30
 SHOULDERS, ARM = (8, 4), 3  # Numbers of the right and the left shoulder, each followed by elbow and wrist

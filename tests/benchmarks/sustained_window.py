@@ -10,10 +10,10 @@ import sys
 import time
 from array import array
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,14 +23,13 @@ import psutil
 from livesnn.app.application import make_application
 from livesnn.app.screen import check_screen
 from livesnn.app.settings import SettingsFile
-from livesnn.bench.memory_source import MemorySource
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.cameras.driver import Device, Driver
 from livesnn.events.cameras.prophesee import WAIT_S, PropheseeDriver
 from livesnn.events.packet import Events, EventSource, Resolution
 from livesnn.events.slicer import Frame
-from livesnn.infer.load import Engine, load_model
+from livesnn.infer.load import load_model
 from livesnn.infer.model import Model, State
 from livesnn.infer.statistics import Percentiles
 from livesnn.sources import Source
@@ -40,61 +39,51 @@ if TYPE_CHECKING:
 
 POLL_MS = 5
 
-SUSTAINED_SHARE = 0.99
-"""Share of the requested rate that has to arrive and to be decided on, apart from `PENDING_FRAMES`."""
-
-PENDING_FRAMES = 2
-"""Frames that may be on their way when a measurement ends: one that fills, and one in the network."""
+HD = Resolution(1280, 720)
+HD_PERIOD_US = 25 * 4096
+"""Of the events that repeat: whole steps of EVT 3.0's higher time, so that only these words change."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to measure."""
+    """What to measure.
 
-    # A .npy file: EVENTS_DTYPE, which lasts ``duration_us`` and is repeated, in packets of a millisecond or by a
-    # camera's driver. Or a recording, which is played once.
+    ``events``: a .npy file, EVENTS_DTYPE, of events that a simulated camera gives every `HD_PERIOD_US`; or a
+    recording, which is played once. The window plays for ``warm_up_s`` before it is measured for ``seconds``, on so many logical
+    processors, where the system lets a process choose.
+    """
+
     events: str
-    duration_us: int
-    resolution: tuple[int, int]  # width and height of the sensor
-    events_per_s: float  # how many arrive in a second, all of them inside the model's crop
-    model: str  # model, engine, threads: as for `load_model`
-    engine: Engine
-    threads: int | None
-    # warm_up_s, seconds: how long the window plays before it is measured, and while it is measured
+    events_per_s: float
+    model: str
     warm_up_s: float
     seconds: float
-    cores: int  # number of logical processors to run on, where the system lets a process choose
-    source: Literal["memory", "camera", "recording"] = "memory"
+    cores: int
 
 
 @dataclass(frozen=True)
 class Measured:
     """What was measured in ``seconds``; None or nan where there was nothing to measure."""
 
-    sustained: bool  # nothing was dropped, and the requested rate arrived and was decided on (`SUSTAINED_SHARE`)
     asked_events_per_s: float
     events_per_s: float
-    decided_events_per_s: float
     frames_per_s: float
     dropped: int  # dropped, dropped_in_warm_up: events dropped while it was measured, and before
     dropped_in_warm_up: int
     step_ms: dict[str, float | None]  # percentiles of the time of the network only
-    step_p99_to_p50: float | None
     # Percentiles of the time from the arrival of a frame's last packet to the end of its step.
     latency_ms: dict[str, float | None]
     pictures_per_s: float
-    density: float | None  # mean over the last `statistics.LAST_RESULTS` frames
     engine_steps: dict[str, int]  # steps of each engine, those of the warm-up included
     cores: int | None  # number of processors on which it ran; None: unknown
     seconds: float
-    memory_growth_mb: float = 0.0
-    processor_s_per_mev: float = 0.0  # of all threads, per million events that came
-    # Percentiles of the time that packets waited in the camera's driver, and the longest.
-    driver_ms: dict[str, float] = field(default_factory=dict)
+    memory_growth_mb: float
+    processor_s_per_mev: float  # of all threads, per million events that came
+    driver_ms: dict[str, float]  # percentiles of the time that packets waited in the camera's driver, and the longest
 
 
 class TimedModel:
-    """A `Model` that runs another one, and notes when each step ran, on which engine, and with how many events."""
+    """A `Model` that runs another one, and notes when each step ran, and on which engine."""
 
     def __init__(self, model: Model) -> None:
         self.card = model.card
@@ -112,13 +101,13 @@ class TimedModel:
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
         begun_s = time.perf_counter()
         stepped = self._model.step(frame, state)
-        self._notes.extend((frame.arrived_s, begun_s, time.perf_counter(), frame.n_events))
+        self._notes.extend((frame.arrived_s, begun_s, time.perf_counter()))
         self.engines[self._model.engine] += 1
         return stepped
 
     def steps(self, from_s: float, to_s: float) -> npt.NDArray[np.float64]:
-        """Return the steps that ended in this time, [N, 4]: arrival of the frame, start, end (all s), its events."""
-        notes = np.array(self._notes).reshape(-1, 4)
+        """Return the steps that ended in this time, [N, 3]: arrival of the frame, start, end, all in s."""
+        notes = np.array(self._notes).reshape(-1, 3)
         return notes[(notes[:, 2] >= from_s) & (notes[:, 2] < to_s)]
 
 
@@ -129,9 +118,8 @@ class Look(NamedTuple):
     events: int
     dropped: int
     pictures: int
-    density: float
-    memory_bytes: int = 0
-    processor_s: float = 0.0
+    memory_bytes: int
+    processor_s: float
 
 
 STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")])
@@ -216,35 +204,6 @@ class SimulatedEvk4:
         return Percentiles.of(waited_ms)._asdict() | {"longest": float(waited_ms.max(initial=0.0))}
 
 
-def sum_up(order: Order, model: TimedModel, first: Look, last: Look, cores: int | None) -> Measured:
-    """Return what was measured between two looks."""
-    seconds = last.at_s - first.at_s
-    arrived_s, begun_s, ended_s, events = model.steps(first.at_s, last.at_s).T
-    step_ms = Percentiles.of(1e3 * (ended_s - begun_s))
-    arrived, decided = last.events - first.events, float(events.sum())
-    dropped, asked = last.dropped - first.dropped, SUSTAINED_SHARE * order.events_per_s * seconds
-    pending = PENDING_FRAMES * events.max(initial=0.0)
-    return Measured(
-        sustained=bool(dropped == 0 and min(arrived, decided + pending) >= asked),
-        asked_events_per_s=order.events_per_s,
-        events_per_s=arrived / seconds,
-        decided_events_per_s=decided / seconds,
-        frames_per_s=len(events) / seconds,
-        dropped=dropped,
-        dropped_in_warm_up=first.dropped,
-        step_ms=step_ms._asdict(),
-        step_p99_to_p50=step_ms.p99 / step_ms.p50,
-        latency_ms=Percentiles.of(1e3 * (ended_s - arrived_s))._asdict(),
-        pictures_per_s=(last.pictures - first.pictures) / seconds,
-        density=last.density,
-        engine_steps=dict(model.engines),
-        cores=cores,
-        seconds=seconds,
-        memory_growth_mb=(last.memory_bytes - first.memory_bytes) / 1e6,
-        processor_s_per_mev=1e6 * (last.processor_s - first.processor_s) / max(arrived, 1),
-    )
-
-
 def measure_window(order: Order) -> Measured:
     """Show the window until it has been measured.
 
@@ -258,13 +217,10 @@ def measure_window(order: Order) -> Measured:
     application = make_application(settings)
     camera = None
     source: str | Source = order.events
-    if order.source != "recording":
-        events, resolution = np.load(order.events), Resolution(*order.resolution)
-        source = MemorySource(events, resolution, duration_us=order.duration_us, repeated=True)
-    if order.source == "camera":
-        camera = SimulatedEvk4(events, order.duration_us, resolution)
+    if order.events.endswith(".npy"):
+        camera = SimulatedEvk4(np.load(order.events), HD_PERIOD_US, HD)
         source = open_camera("camera", cameras=camera)
-    model = TimedModel(load_model(order.model, order.engine, threads=order.threads))
+    model = TimedModel(load_model(order.model))
     window = MainWindow(model, settings=settings)
     window.show()
     window.open(source)
@@ -275,9 +231,25 @@ def measure_window(order: Order) -> Measured:
     if len(looks) < 2:
         raise LivesnnError(window.player.last_error or "the window was closed before it was measured")
     first, last = looks
-    measured = sum_up(order, model, first, last, cores)
-    waited_ms = {} if camera is None else camera.waited_ms(first.at_s, last.at_s)
-    return replace(measured, driver_ms=waited_ms)
+    seconds = last.at_s - first.at_s
+    arrived = last.events - first.events
+    arrived_s, begun_s, ended_s = model.steps(first.at_s, last.at_s).T
+    return Measured(
+        asked_events_per_s=order.events_per_s,
+        events_per_s=arrived / seconds,
+        frames_per_s=len(ended_s) / seconds,
+        dropped=last.dropped - first.dropped,
+        dropped_in_warm_up=first.dropped,
+        step_ms=Percentiles.of(1e3 * (ended_s - begun_s))._asdict(),
+        latency_ms=Percentiles.of(1e3 * (ended_s - arrived_s))._asdict(),
+        pictures_per_s=(last.pictures - first.pictures) / seconds,
+        engine_steps=dict(model.engines),
+        cores=cores,
+        seconds=seconds,
+        memory_growth_mb=(last.memory_bytes - first.memory_bytes) / 1e6,
+        processor_s_per_mev=1e6 * (last.processor_s - first.processor_s) / max(arrived, 1),
+        driver_ms={} if camera is None else camera.waited_ms(first.at_s, last.at_s),
+    )
 
 
 def _use_cores(number: int) -> int | None:
@@ -300,9 +272,9 @@ def _look_and_close(window: MainWindow, source: str | Source, order: Order, look
                 came = source.counters.events
             else:
                 came = counts.events + counts.dropped + counts.skipped + counts.unread
-            density, memory_bytes = counts.density, psutil.Process().memory_info().rss
-            passed_s = time.perf_counter(), time.process_time()
-            looks.append(Look(passed_s[0], came, counts.dropped, pictures, density, memory_bytes, passed_s[1]))
+            at_s, processor_s = time.perf_counter(), time.process_time()
+            memory_bytes = psutil.Process().memory_info().rss
+            looks.append(Look(at_s, came, counts.dropped, pictures, memory_bytes, processor_s))
 
     def end() -> None:
         look()

@@ -15,13 +15,10 @@ import pytest
 pytest.importorskip("torch", reason="the benchmarks need torch: pip install 'livesnn[train]'")
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.errors import DataError, LivesnnError
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.errors import LivesnnError
 from livesnn.infer.load import load_model
-from livesnn.simulate.gestures import gesture_clip
-from tests.benchmarks import movement_likeness, step_peers
+from tests.benchmarks import step_peers
 from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
-from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerprint, rate_over_time
 from tests.benchmarks.train_peers import CONFIG, FRAMEWORKS, PEERS, Trainee, Worker, bench_train
 from tests.format_files import MADE_FILES
 from tests.networks import outputs_on_noise, write_network
@@ -117,65 +114,6 @@ def test_a_framework_whose_process_has_ended_is_named() -> None:
         pytest.raises(LivesnnError, match="training with no such framework ended with exit code 1"),
     ):
         worker("weights")
-
-
-# --- simulator_likeness ---
-
-
-def moving_dot(speed_px_s: float, rate_hz: float = 1000, seconds: float = 1.0) -> Events:
-    """Return a dot that goes right, one event each 1/rate, ON and OFF by turns."""
-    events = np.zeros(round(rate_hz * seconds), EVENTS_DTYPE)
-    events["t"] = np.arange(len(events)) * 1e6 / rate_hz
-    events["x"] = 4 + (events["t"] / 1e6 * speed_px_s)
-    events["y"] = 10
-    events["p"] = np.arange(len(events)) % 2
-    return events
-
-
-def test_statistics_of_a_clip_are_those_of_its_events() -> None:
-    sensor = Resolution(32, 24)
-    still = fingerprint(moving_dot(0, rate_hz=5000), sensor)
-    assert still["rate_kev_s"] == pytest.approx(5, rel=0.01)
-    assert still["on_share"] == 0.5
-    assert (still["centre_x"], still["spread_x"], still["speed_px_s"]) == (4, 0, 0)
-    assert (still["short_share"], still["same_polarity"]) == (1, 0)
-    moving = fingerprint(moving_dot(50, rate_hz=20_000, seconds=0.5), sensor)
-    assert moving["speed_px_s"] == pytest.approx(50, abs=1)
-    rate = rate_over_time(moving_dot(0, rate_hz=2000, seconds=0.11))
-    assert len(rate) == 110_000 // BIN_US
-    assert rate == pytest.approx(2000)
-    with pytest.raises(DataError, match="too few to compare"):
-        fingerprint(moving_dot(0, rate_hz=100), sensor)
-
-
-def test_a_report_shows_a_clip_among_simulated_ones_and_says_what_is_outside(tmp_path: Path) -> None:
-    clip = gesture_clip("arm_roll", 3, 0.8, use="test")
-    twice = np.repeat(clip, 8)  # as no person looks: eight events at once
-    for name, events in (("01_arm_roll", clip), ("02_hand_clapping", twice)):
-        np.savez(tmp_path / f"{name}.npz", **{key: events[key] for key in "txyp"}, width=128, height=128)
-    found = bench_simulator(tmp_path, tmp_path / "report", 12)
-    assert "interval_ms" in found["hand_clapping"]["outside"]  # type: ignore[index]
-    assert found["arm_roll"]["inside"] > found["hand_clapping"]["inside"]  # type: ignore[index]
-    assert "## arm_roll" in (tmp_path / "report" / "README.md").read_text()
-    for name in found:
-        assert (tmp_path / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-
-
-# --- movement_likeness ---
-
-
-def test_the_period_size_and_place_of_a_movement_are_measured() -> None:
-    times_s = np.arange(0, 2.4, 1 / 30)
-    wrist = np.stack([0.3 * np.sin(2 * np.pi * times_s / 0.6), 0 * times_s + 0.4, 0 * times_s + 0.5], axis=1)
-    found = movement_likeness.measured(movement_likeness.Arm(wrist, np.full(len(wrist), 90.0), 30))
-    assert found["period_s"] == pytest.approx(0.6, abs=0.04)
-    assert found["amplitude"] == pytest.approx(0.3, abs=0.02)
-    assert (found["up"], found["forward"], found["elbow_degrees"]) == pytest.approx((0.4, 0.5, 90))
-
-
-def test_simulated_arms_stay_within_reach() -> None:
-    arms = movement_likeness.simulated_arms("right_hand_wave", 5)
-    assert max(float(np.linalg.norm(arm.wrist, axis=1).max()) for arm in arms) < 1.01
 
 
 # --- format_peers ---
