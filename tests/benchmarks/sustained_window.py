@@ -49,8 +49,8 @@ class Order:
     """What to measure.
 
     ``events``: a .npy file, EVENTS_DTYPE, of events that a simulated camera gives every `HD_PERIOD_US`; or a
-    recording, which is played once. The window plays for ``warm_up_s`` before it is measured for ``seconds``, on so many logical
-    processors, where the system lets a process choose.
+    recording, which is played once. The window plays for ``warm_up_s`` before it is measured for ``seconds``, on so
+    many logical processors, where the system lets a process choose.
     """
 
     events: str
