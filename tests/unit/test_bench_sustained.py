@@ -1,4 +1,4 @@
-"""tests/benchmarks/sustained.py: the window itself, and what is played to it; the networks of density.py."""
+"""tests/benchmarks/sustained.py: the window itself, and what is played to it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from livesnn.errors import LivesnnError
 from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
-from livesnn.events.slicer import Frame
-from livesnn.infer.load import load_model
-from tests.benchmarks.random_network import SETTLING, card_of, write_levelled
 from tests.benchmarks.sustained import bench_sustained, measure_window, write_hd
 from tests.benchmarks.sustained_window import HD, HD_PERIOD_US, Order, SimulatedEvk4
 from tests.fake_source import joined
@@ -67,21 +64,3 @@ def test_no_time_and_no_events_measure_nothing() -> None:
     for seconds, rates in ((0, (20_000_000,)), (1, (10,))):
         with pytest.raises(LivesnnError, match="give"):
             bench_sustained(seconds, rates)
-
-
-@pytest.mark.parametrize(("weight_bits", "target"), [(8, 0.1), (32, 1.0)])
-def test_every_layer_of_the_network_spikes_as_often_as_was_asked_for(
-    weight_bits: int, target: float, tmp_path: Path
-) -> None:
-    pytest.importorskip("torch", reason="the network is made by torch: pip install 'livesnn[train]'")
-    counts = np.random.default_rng(0).poisson(0.1, (SETTLING + 8, 2, 32, 32)).astype(np.uint8)
-    seen = [Frame(0, data, 0) for data in counts]
-    write_levelled(tmp_path, card_of(32, weight_bits, width=16), seen, target)
-    model = load_model(tmp_path, "onnx")
-    state, densities = model.initial_state(), []
-    for frame in seen:
-        _, state = model.step(frame, state)
-        densities.append([np.mean(membranes >= 0.5) for membranes in state[:-1]])
-    found = np.mean(densities[SETTLING:], axis=0)
-    assert len(found) == 17
-    np.testing.assert_allclose(found, target, rtol=0.1)
