@@ -6,8 +6,7 @@ import re
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.fit import only_model_for
-from livesnn.infer.load import DEFAULT_MODEL, read_card
+from livesnn.infer.load import DEFAULT_MODEL, only_model_for, read_card
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.simulate import DIGITS_URI, GESTURES_URI

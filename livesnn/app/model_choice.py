@@ -11,8 +11,17 @@ from typing import Literal, NamedTuple
 from livesnn.app.settings import Settings
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.fit import Fit, fit_events, fit_video, wants_pictures
-from livesnn.infer.load import DEFAULT_MODEL, Engine, model_folder, read_card, shipped_models
+from livesnn.infer.load import (
+    DEFAULT_MODEL,
+    Engine,
+    Fit,
+    fit_events,
+    fit_video,
+    model_folder,
+    read_card,
+    shipped_models,
+    wants_pictures,
+)
 from livesnn.infer.model import Model
 from livesnn.session.playback import Playback
 from livesnn.session.session import SourceLike, source_name

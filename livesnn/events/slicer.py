@@ -17,15 +17,7 @@ import numpy.typing as npt
 from livesnn.card import InputSpec
 from livesnn.card import SliceRule as SliceRule  # docs/api.md names it here
 from livesnn.errors import ModelError, SourceError
-from livesnn.events.packet import (
-    DISORDER_US,
-    EVENTS_DTYPE,
-    TIME_LIMIT_US,
-    Events,
-    Packet,
-    PacketStream,
-    Resolution,
-)
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Packet, PacketStream, Resolution
 
 GAP_FIXED_COUNT_US = 1_000_000
 """Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""

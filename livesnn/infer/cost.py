@@ -24,7 +24,6 @@ PJ_PER_AC = {32: 0.9, 8: 0.1}
 """Energy of an AC in pJ, by the bits of the blocks' kernels: an addition of 32-bit floats, or of 32-bit integers."""
 
 ENERGY_SOURCE = "45 nm, 0.9 V (Horowitz, ISSCC 2014): only the arithmetic, without memory and the neurons' updates"
-"""What the constants hold for. That isn't this machine, but what estimates in the literature use."""
 
 
 def mean_density(density: FloatArray, card: ModelCard) -> float:
@@ -53,11 +52,8 @@ class Costs(TypedDict):
 def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
     """Return a frame's costs, from the density of each hidden layer [layers − 1] and how many values aren't 0."""
     acs, effective_macs = synops(density, card), macs(active, card)
-    return Costs(
-        synops_per_frame=acs,
-        macs_per_frame=effective_macs,
-        energy_estimate_uj_per_frame=energy_estimate_uj(effective_macs, acs, card),
-    )
+    energy_uj = energy_estimate_uj(effective_macs, acs, card)
+    return Costs(synops_per_frame=acs, macs_per_frame=effective_macs, energy_estimate_uj_per_frame=energy_uj)
 
 
 def macs(active: float, card: ModelCard) -> float:
@@ -92,18 +88,12 @@ def fan_out(card: ModelCard) -> list[float]:
 
     Average pools belong to the layer that reads them. An identity skip is one synapse.
     """
-    shapes = list(card.states.values())
-    return _conv_snn(shapes) if card.network.kind == "conv_snn" else _sts_resnet(shapes, card)
-
-
-def _conv_snn(shapes: list[Shape]) -> list[float]:
-    first, second, hidden, classes = shapes
-    convolved = _pool(first[1:], 2, 2, 0) * _conv((first[0], *second[1:]), second, 3)
-    return [convolved, _pool(second[1:], 2, 2, 0) * hidden[0], float(classes[0])]
-
-
-def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
-    spec, hidden = card.network, shapes[:-1]
+    shapes, spec = list(card.states.values()), card.network
+    if spec.kind == "conv_snn":
+        first, second, dense, classes = shapes
+        convolved = _pool(first[1:], 2, 2, 0) * _conv((first[0], *second[1:]), second, 3)
+        return [convolved, _pool(second[1:], 2, 2, 0) * dense[0], float(classes[0])]
+    hidden = shapes[:-1]
     outputs = card.traces.currents if card.readout == "traces" else len(card.classes)
     block_ends = 2 * np.cumsum(spec.sub_blocks)  # index of each block's last layer; the stem's is 0
     reach = []

@@ -40,7 +40,7 @@ STALE_US = round(1e6 * STALE_S)
 
 
 class Silence(NamedTuple):
-    """No events have come from a live source for so long that it has no decision."""
+    """How long no events have come from a live source, where that is too long for a decision."""
 
     seconds: float
 
@@ -51,11 +51,6 @@ def silence(events_s: float, now_s: float, *, live: bool) -> Silence | None:
     A recording shows the past on purpose, so it is never silent. Both times are by `time.perf_counter`.
     """
     return Silence(now_s - events_s) if live and now_s - events_s > STALE_S else None
-
-
-def winner(rates: FloatArray, membrane: FloatArray) -> int:
-    """Return the index of the highest rate [K]; ties go to the higher membrane [K], then to the first class."""
-    return int(np.argmax(np.where(rates == rates.max(), membrane, -np.inf)))
 
 
 def probabilities(rates: FloatArray, card: ModelCard) -> FloatArray:
@@ -124,20 +119,18 @@ class Decider:
 
     def evidence(self, outputs: FloatArray) -> FloatArray:
         """Return the mean [K] of a window's outputs [frames, K], oldest first: a leaky one, (1 − leak)^age each."""
-        if not self.leak:
-            return outputs.mean(axis=0)
-        return leaky_weights(self.leak, len(outputs)) @ outputs
+        return leaky_weights(self.leak, len(outputs)) @ outputs if self.leak else outputs.mean(axis=0)
 
     def decide(
         self, evidence: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
     ) -> Decision:
         """Return the decision on the last window's evidence, float32 [K].
 
-        ``membrane`` float32 [K] breaks ties: U of the output layer after its last step, or the last output where it
-        never fires. ``before`` is the previous frame's decision; UNDECIDED after a reset.
+        The highest evidence wins. ``membrane`` float32 [K] breaks ties: U of the output layer after its last step, or
+        the last output where it never fires. ``before`` is the previous frame's decision; UNDECIDED after a reset.
         """
         likely = probabilities(evidence, card)
-        best = winner(evidence, membrane)
+        best = int(np.argmax(np.where(evidence == evidence.max(), membrane, -np.inf)))
         if self.smoothing and before.probabilities.size:
             likely = self.smoothing * before.probabilities + np.float32(1 - self.smoothing) * likely
             best = int(np.argmax(likely))

@@ -1,15 +1,19 @@
-"""Finds, checks and opens a model, by name or folder, on one of the engines. Which model fits a source: fit.py."""
+"""Finds, checks and opens a model, by name or folder, on one of the engines; and says which one fits a source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError, reason_of
+from livesnn.events.packet import Resolution
 from livesnn.infer.model import Model
 from livesnn.paths import models_dir, own_models_dir
+from livesnn.simulate import DIGITS_URI
+from livesnn.sources import is_webcam
 from livesnn.weights import GRAPH, WEIGHTS, load_card
 
 Engine = Literal["auto", "onnx", "torch", "spike"]
@@ -38,7 +42,7 @@ def load_model(
         livesnn[train]. "auto": "spike" if it can run the network, else "onnx". Another process compiles "spike", in
         15 s, once for each installation. Until then "auto" runs on ONNX Runtime.
     threads
-        Threads of one step, 1 or more; None: see `default_threads` of `onnx_engine` and `spike_engine`.
+        Threads of one step, 1 or more; None: one or two.
     wait
         With "spike": if it isn't compiled yet, wait for that. False: start on ONNX Runtime, as "auto" does.
     notify
@@ -128,3 +132,65 @@ def _find(name_or_folder: str | Path) -> Path:
 
 def _is_model(folder: Path) -> bool:
     return any((folder / file).is_file() for file in (GRAPH, WEIGHTS))
+
+
+_KNOWN = {"nmnist": "N-MNIST"}
+"""Data sets that are known by the size of their sensor, which no other has: as people call them."""
+
+
+def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
+    """Return the shipped models that were trained with a sensor of this width and height."""
+    return tuple(name for name, card in _shipped_cards() if card.sensor == sensor)
+
+
+def only_model_for(source: str) -> str | None:
+    """Return the only shipped model that knows what is in a SOURCE of the command line; None: any may."""
+    return TURNING_DIGITS if source.startswith(DIGITS_URI) and TURNING_DIGITS in shipped_models() else None
+
+
+def _shipped_cards() -> Iterator[tuple[str, ModelCard]]:
+    for name in shipped_models():
+        with suppress(ModelError):  # a damaged one says so when it is loaded
+            yield name, read_card(name)
+
+
+def wants_pictures(source: object, model: str | Path | Model | None) -> bool:
+    """Whether a webcam should give its pictures themselves, because the model reads video."""
+    if model is None or not is_webcam(source):
+        return False
+    with suppress(ModelError):  # loading it says why
+        card = read_card(model) if isinstance(model, str | Path) else model.card
+        return card.input.kind == "video"
+    return False
+
+
+class Fit(NamedTuple):
+    """How a model fits a source."""
+
+    plays: bool  # Whether it can take the source at all: events or pictures
+    better: str | None = None  # A shipped model that was trained for such a source; None: none is better
+    why: str = ""  # What speaks for that one, as the beginning of a sentence
+
+
+def fit_events(card: ModelCard, size: Resolution) -> Fit:
+    """Return how a model fits events of a sensor of this size."""
+    plays = card.input.kind == "events"
+    if plays and card.sensor in (None, size):
+        return Fit(plays)
+    trained = shipped_for(size)
+    better = DEFAULT_MODEL if DEFAULT_MODEL in trained else next(iter(trained), None)
+    if better is not None:
+        known = _KNOWN.get(read_card(better).dataset)
+        shape = f"{size.width} × {size.height} pixels"
+        return Fit(plays, better, f"This looks like {known}" if known else f"{better} was trained with {shape}")
+    default = None if plays or DEFAULT_MODEL not in shipped_models() else DEFAULT_MODEL
+    return Fit(plays, default, "These are events" if default else "")
+
+
+def fit_video(card: ModelCard, source: str) -> Fit:
+    """Return how a model fits the pictures of a SOURCE of the command line."""
+    if card.input.kind == "video":
+        return Fit(plays=True)
+    for_video = (name for name, card in _shipped_cards() if card.input.kind == "video" and name != TURNING_DIGITS)
+    better = only_model_for(source) or next(for_video, None)
+    return Fit(plays=False, better=better, why="This is a video")

@@ -54,6 +54,7 @@ class CheckedModel:
         return self.advance(frame, state)
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """As `step`, without its checks."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ _Tensor = tuple[str, tuple[int | str | None, ...]]  # ONNX type and shape
 
 
 def default_threads() -> int:
-    """Return half the logical processors, but one or two: the capture, the slicer and the window need the rest."""
+    """Return half the logical processors, but one or two: the rest of livesnn needs the others."""
     return min(2, max(1, usable_processors() // 2))
 
 

@@ -32,8 +32,7 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.files import closed_on_error
 from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray, Silence, silence
-from livesnn.infer.fit import wants_pictures
-from livesnn.infer.load import Engine, load_model, read_card
+from livesnn.infer.load import Engine, load_model, read_card, wants_pictures
 from livesnn.infer.model import Model, density_and_mean
 from livesnn.infer.reason import Reason, activity, count_blocks, reason
 from livesnn.sources import open_source
@@ -90,9 +89,8 @@ class Result:
 
 
 class FrameStream(Closing):
-    """The frames of an open source, which it owns: of events, through `open_pipeline`; of a video, its own.
+    """The frames, for an input ``spec``, of an open source, which it owns; other parameters as of `open_pipeline`.
 
-    ``spec`` is the input of the model that takes the frames; the other parameters are those of `open_pipeline`.
     Raises SourceError, with the source closed, if a video is to be turned or filtered, the sensor is too large for
     the noise filter, or ``seconds`` isn't above 0.
     """
@@ -227,10 +225,8 @@ def run(
         When there is a decision.
     seconds
         Stop after this much time of a recording, or of the clock for a live source.
-    denoise
-        Whether noise is filtered.
-    orientation
-        How the events are rotated and mirrored, to be upright.
+    denoise, orientation
+        Whether noise is filtered, and how the events are rotated and mirrored, to be upright.
 
     Raises
     ------

@@ -26,14 +26,12 @@ from livesnn.threads import usable_processors
 from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 
 ON_TIME_S = 0.001
-"""A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time.
-
-Where all threads of a machine have work, one of them is kept from it now and then for milliseconds.
-"""
+"""A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time,
+while one of several threads is kept from its work now and then for milliseconds."""
 
 
 class SpikeNetwork(NamedTuple):
-    """A model folder's network, read and planned: for asking whether it is compiled, and for one SpikeModel."""
+    """A model folder's network, read and planned, for one SpikeModel."""
 
     folder: Path
     card: ModelCard
@@ -115,7 +113,7 @@ class SpikeModel(CheckedModel):
 
     def __init__(self, network: SpikeNetwork, threads: int | None = None) -> None:
         self.card, self._dense = network.card, network.dense
-        self.team = ThreadTeam(network.plan, network.rule, threads or default_threads())
+        self.team = ThreadTeam(network.plan, network.rule, threads or min(2, usable_processors()))
         shapes = [*self.card.states.values()]
         *firsts, self._size = accumulate(map(prod, shapes), initial=0)
         self._layers = [*zip(firsts, shapes, strict=True)]
@@ -153,11 +151,6 @@ class SpikeModel(CheckedModel):
         for layer, membrane in zip(self._layers, state, strict=True):
             _view(together, layer)[...] = membrane
         return together
-
-
-def default_threads() -> int:
-    """Return one or two threads, but no more than there are logical processors."""
-    return min(2, usable_processors())
 
 
 def runs(card: ModelCard) -> bool:

@@ -24,8 +24,16 @@ from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import costs, energy_constants, mean_density
 from livesnn.infer.decide import Decider, Silence
-from livesnn.infer.fit import fit_events, only_model_for, shipped_for, wants_pictures
-from livesnn.infer.load import DEFAULT_MODEL, Engine, load_model, read_card
+from livesnn.infer.load import (
+    DEFAULT_MODEL,
+    Engine,
+    fit_events,
+    load_model,
+    only_model_for,
+    read_card,
+    shipped_for,
+    wants_pictures,
+)
 from livesnn.infer.model import Model
 from livesnn.infer.reason import ADVICE, Reason
 from livesnn.infer.run import FrameStream, Recogniser, Result, StateMode, warm_up

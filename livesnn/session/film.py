@@ -27,14 +27,7 @@ from livesnn.infer.decide import STALE_US
 from livesnn.infer.model import Model
 from livesnn.infer.run import Result, run_frames
 from livesnn.session.control import Choices
-from livesnn.session.verdict import (
-    CLASSES_ON_DARK,
-    CLASSES_ON_LIGHT,
-    NO_EVENTS,
-    NOTHING_YET,
-    Verdict,
-    verdict_of,
-)
+from livesnn.session.verdict import CLASSES_ON_DARK, CLASSES_ON_LIGHT, NO_EVENTS, NOTHING_YET, Verdict, verdict_of
 from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import silence
 

@@ -15,14 +15,7 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.simulate.body import (
-    Array,
-    Breadth,
-    Limbs,
-    Random,
-    log_uniform,
-    swung,
-)
+from livesnn.simulate.body import Array, Breadth, Limbs, Random, log_uniform, swung
 from livesnn.simulate.everyday import MOVEMENTS
 from livesnn.simulate.motions import (
     CURTAIN,
@@ -41,14 +34,7 @@ from livesnn.simulate.motions import (
     names_like,
     perform,
 )
-from livesnn.simulate.scene import (
-    FRAME_US,
-    LAMP_SHARE,
-    Film,
-    Scene,
-    draw_scene,
-    shapes_of,
-)
+from livesnn.simulate.scene import FRAME_US, LAMP_SHARE, Film, Scene, draw_scene, shapes_of
 from livesnn.simulate.surroundings import AROUND_SHARES, textured, with_surroundings
 
 RESOLUTION = Resolution(128, 128)

@@ -16,18 +16,8 @@ from livesnn.infer.decide import THRESHOLD, probabilities
 from livesnn.infer.load import load_model, model_folder
 from livesnn.infer.reason import OTHER
 from livesnn.progress import Progress, no_progress
-from livesnn.teach.detector import (
-    Detector,
-    Embedding,
-    Examples,
-    Windows,
-    held_out,
-    learn_moments,
-    learn_row,
-    room,
-    windows_of,
-    with_moments,
-)
+from livesnn.teach import detector as detectors
+from livesnn.teach import model as models
 from livesnn.teach.lesson import (
     OTHERWISE,
     Clip,
@@ -38,23 +28,6 @@ from livesnn.teach.lesson import (
     movement,
     recordings_of,
     still_before,
-)
-from livesnn.teach.model import (
-    BIAS,
-    SIMULATED,
-    WEIGHT,
-    AlreadyRecognisedError,
-    FloatArray,
-    Report,
-    Resemblance,
-    check_lesson,
-    check_model,
-    check_name,
-    check_out,
-    resemblance,
-    rows_of,
-    taught_before,
-    write_taught,
 )
 from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 
@@ -77,8 +50,8 @@ def teach(
     recordings: Recordings = Recordings(),  # noqa: B008 (frozen)
     again: bool = False,
     progress: Progress = no_progress,
-    go_on: Callable[[Resemblance], bool] = lambda resemblance: True,
-) -> Report:
+    go_on: Callable[[models.Resemblance], bool] = lambda resemblance: True,
+) -> models.Report:
     """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
 
     The network and the other classes' rows stay as they are. The class is learned first without the last quarter of
@@ -102,17 +75,17 @@ def teach(
         Asked before anything is learned, if the model recognises most windows as a class that it knows.
     """
     out, folder = Path(out), model_folder(model)
-    check_out(out)
-    card = check_lesson(gesture, folder, others=bool(others))
+    models.check_out(out)
+    card = models.check_lesson(gesture, folder, others=bool(others))
     loaded, (weights, _) = load_model(folder, engine="onnx"), load_weights(folder / WEIGHTS)
     if loaded.card != card:
         raise ModelError(f"{folder}: its two files belong to different models: export or copy it again")
     try:
-        rows = rows_of(fold_batch_norm(weights), card)
+        rows = models.rows_of(fold_batch_norm(weights), card)
     except ModelError as error:
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
-    embedding = Embedding.of(folder, weights, card)
-    earlier = taught_before(folder, card, rows.shape[1] if embedding is None else embedding.size)
+    embedding = detectors.Embedding.of(folder, weights, card)
+    earlier = models.taught_before(folder, card, rows.shape[1] if embedding is None else embedding.size)
     if again:
         earlier.pop(gesture, None)
     given = [take if isinstance(take, Take) else Take(take, take[:0]) for take in takes]
@@ -120,18 +93,18 @@ def teach(
     lengths = [len(take.clip) // window for take in given]
     count = sum(lengths)
     _check_windows(count, gesture, card)
-    shown = Windows.joined([windows_of(take.clip, loaded, weights, embedding) for take in given])
+    shown = detectors.Windows.joined([detectors.windows_of(take.clip, loaded, weights, embedding) for take in given])
     moving = _movement([take.clip for take in given], gesture, card)
     resembles, resembling = _resembles(shown.units, rows, card)
-    resembled = resemblance(gesture, resembles, resembling, count)
+    resembled = models.resemblance(gesture, resembles, resembling, count)
     if resembled is not None and not go_on(resembled):
-        raise AlreadyRecognisedError(resembled)
-    aside = held_out(lengths)
-    examples = Examples(gesture, given, others, loaded, weights, rows, earlier, shown, aside)
+        raise models.AlreadyRecognisedError(resembled)
+    aside = detectors.held_out(lengths)
+    examples = detectors.Examples(gesture, given, others, loaded, weights, rows, earlier, shown, aside)
     if embedding is None:
-        detector = learn_row(examples, progress)
+        detector = detectors.learn_row(examples, progress)
     else:
-        detector = learn_moments(examples, embedding, lengths, progress)
+        detector = detectors.learn_moments(examples, embedding, lengths, progress)
     measured = LessonScore(
         right=detector.named(shown.chosen(aside)),
         kept_aside=int(aside.sum()),
@@ -139,7 +112,7 @@ def teach(
         known=detector.known,
         taken_from=detector.taken,
     )
-    report = Report(
+    report = models.Report(
         **vars(measured),
         folder=str(out),
         gesture=gesture,
@@ -147,7 +120,7 @@ def teach(
         resembles=resembles,
         resembling=resembling,
         movement=round(moving, 1),
-        at_rest=moving < AT_REST and card.dataset == SIMULATED,
+        at_rest=moving < AT_REST and card.dataset == models.SIMULATED,
         window_s=card.input.window_s,
         restless=any(len(still) > 0 and not still.any() for take in given for still in [still_before(take, window)]),
         otherwise=_otherwise(examples, embedding, detector),
@@ -159,11 +132,13 @@ def teach(
     known_before = Recordings() if again else files.get(gesture, Recordings())
     files |= {gesture: known_before + recordings}
     arguments = (gesture, "--again") if again else (gesture,)
-    write_taught(folder, out, detector.weights, new_card, detector.kept, files, arguments)
+    models.write_taught(folder, out, detector.weights, new_card, detector.kept, files, arguments)
     return report
 
 
-def _otherwise(examples: Examples, embedding: Embedding | None, detector: Detector) -> dict[str, float]:
+def _otherwise(
+    examples: detectors.Examples, embedding: detectors.Embedding | None, detector: detectors.Detector
+) -> dict[str, float]:
     """Return which share of the lesson's second half is recognised where it is performed otherwise (`OTHERWISE`)."""
     model, weights = examples.model, examples.weights
     timed = model.card.input.slice.delta_t_us is not None  # frames of so many events have no tempo
@@ -172,7 +147,9 @@ def _otherwise(examples: Examples, embedding: Embedding | None, detector: Detect
     for name, (moves, tempo) in OTHERWISE.items():
         if tempo == 1 or timed:
             copies = [copy for half in halves for copy in moved(at_tempo(half, tempo), moves)]
-            windows = Windows.joined([windows_of(copy, model, weights, embedding) for copy in copies])
+            windows = detectors.Windows.joined(
+                [detectors.windows_of(copy, model, weights, embedding) for copy in copies]
+            )
             if count := len(windows.units):  # none if all clips are short
                 shares[name] = round(detector.named(windows) / count, 2)
     return shares
@@ -190,13 +167,13 @@ def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
     """Return the median movement of the clip with the least; raises DataError if nothing moves in it."""
     windows = [movement(clip, card.input.window) for clip in clips]
     least = min(float(np.median(each)) for each in windows if len(each))
-    if least < (NOISE if card.dataset == SIMULATED else np.nextafter(0, 1)):
+    if least < (NOISE if card.dataset == models.SIMULATED else np.nextafter(0, 1)):
         which = " in one of its clips" if len(clips) > 1 else ""
         raise DataError(f"nothing can be seen of {gesture}{which}: take off the lens cap, or step into the picture")
     return least
 
 
-def _resembles(units: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[str, int]:
+def _resembles(units: models.FloatArray, rows: models.FloatArray, card: ModelCard) -> tuple[str, int]:
     """Return the class as which most windows are decided, and their number; "" and 0 if none is."""
     likely = np.array([probabilities(out, card) for out in units @ rows.T])
     decided = np.argmax(likely, axis=1)[likely.max(axis=1) >= THRESHOLD]
@@ -215,8 +192,8 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
     Raises ModelError if it has no such class, or can't do without it; or like `model.check_lesson`.
     """
     folder = model_folder(model)
-    card = check_model(folder)
-    check_out(out)
+    card = models.check_model(folder)
+    models.check_out(out)
     check_change(gesture, name, card)
 
     def changed(named: Mapping[str, T]) -> dict[str, T]:
@@ -224,12 +201,12 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
 
     weights, _ = load_weights(folder / WEIGHTS)
     try:
-        rows_of(weights, card)
+        models.rows_of(weights, card)
     except ModelError as error:
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
-    embedding = Embedding.of(folder, weights, card)
-    features = weights[WEIGHT].shape[1] + 1 if embedding is None else embedding.size
-    kept = changed(taught_before(folder, card, features))
+    embedding = detectors.Embedding.of(folder, weights, card)
+    features = weights[models.WEIGHT].shape[1] + 1 if embedding is None else embedding.size
+    kept = changed(models.taught_before(folder, card, features))
     first = changed({gesture: gesture} | card.renamed)
     changed_card = replace(
         card,
@@ -239,13 +216,13 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
         renamed={each: before for each, before in first.items() if each != before},
     )
     if embedding is not None and not name:
-        most = room(card, len(kept))
-        weights, changed_card = with_moments(weights, card, changed_card, embedding, kept, {}, most)
+        most = detectors.room(card, len(kept))
+        weights, changed_card = detectors.with_moments(weights, card, changed_card, embedding, kept, {}, most)
     else:
         left = [row for row, each in enumerate(card.classes) if name or each != gesture]
-        weights |= {part: weights[part][left] for part in (WEIGHT, BIAS)}
+        weights |= {part: weights[part][left] for part in (models.WEIGHT, models.BIAS)}
     arguments = (gesture, *(("--rename", name) if name else ("--remove",)))
-    write_taught(folder, out, weights, changed_card, kept, changed(recordings_of(folder)), arguments)
+    models.write_taught(folder, out, weights, changed_card, kept, changed(recordings_of(folder)), arguments)
 
 
 def check_change(gesture: str, name: str, card: ModelCard) -> None:
@@ -256,6 +233,6 @@ def check_change(gesture: str, name: str, card: ModelCard) -> None:
             f"{card.name} has no gesture {gesture} that could be changed: it has {', '.join(named) or 'none'}"
         )
     if name:
-        check_name(name, replace(card, taught={}))
+        models.check_name(name, replace(card, taught={}))
     elif len(card.taught) == 1:
         raise ModelError(f"{gesture} is all that {card.name} was taught: use the model that it was made from instead")

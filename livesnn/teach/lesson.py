@@ -90,10 +90,7 @@ class Recordings:
 
 
 def recordings_of(folder: Path) -> dict[str, Recordings]:
-    """Return what each class of a model was learned from, as far as it was recorded.
-
-    Files may have gone since. Raises ModelError if the list can't be read.
-    """
+    """Return the recordings of each class, which may have gone since; raises ModelError if the list can't be read."""
     file = folder / RECORDINGS
     try:
         if file.exists() and (not file.is_file() or file.stat().st_size > STRUCTURE_BYTES):
@@ -117,19 +114,16 @@ Clip = npt.NDArray[np.uint8]  # Frames uint8 [T, C, H, W] without a gap in time 
 
 READY_S = 3.0  # Time to get ready in front of a live source
 
-RESTING = 40
-"""At most so many frames before a performance are kept: two seconds, at 50 ms a frame."""
+RESTING = 40  # At most so many frames before a performance are kept: two seconds, at 50 ms a frame
 
 
 class Take(NamedTuple):
-    """A gesture as somebody showed it.
-
-    ``clip``: its frames, uint8 [T, C, H, W]. ``before``: the last frames before it in which nothing is performed,
-    uint8 [R, C, H, W] with R from 0 to `RESTING`. If an earlier take has more of them, they are those before it.
-    """
+    """A gesture as somebody showed it."""
 
     clip: Clip
-    before: Clip
+    before: (
+        Clip  # The last frames before it in which nothing is performed, or before an earlier take if more are there
+    )
 
 
 def record_lesson(
@@ -201,16 +195,9 @@ def read_takes(
 ) -> list[Take]:
     """Return a recording's frames for the input ``spec``, in parts without a gap in time.
 
-    Raises LivesnnError if it can't be read, none of its labels is ``label``, or that holds for no whole window.
-
-    Parameters
-    ----------
-    seconds
-        End after so long.
-    label, unless
-        Of a recording that has labels, whatever its length: only where this one holds, and that one doesn't.
-    tell
-        Told what was damaged or lost.
+    ``label``, ``unless``: of a recording that has labels, only where this one holds, and that one doesn't, instead of
+    the first ``seconds``. ``tell`` is told what was damaged or lost. Raises LivesnnError if it can't be read, none of
+    its labels is ``label``, or that holds for no whole window.
     """
     check_seconds(seconds)
     with closing(open_source(source, notify=tell)) as opened:

@@ -49,11 +49,9 @@ HIDDEN, HIDDEN_BIAS = "read_out.hidden_weight", "read_out.hidden_bias"
 
 
 def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> ModelCard:
-    """Return the card of a model that can be taught a gesture of this name.
+    """Return the card of a model that can be taught a gesture of this name; raises ModelError for any other.
 
-    ``others`` says whether there are recordings of what it knows; raises DataError if it needs them. Raises
-    ModelError if there is no such model, it lacks a file, can't be taught, or has such a class; or the name can't be
-    used.
+    ``others`` says whether there are recordings of what it knows; raises DataError if it needs them.
     """
     card = check_model(model_folder(model))
     check_name(gesture, card)
@@ -125,25 +123,21 @@ def check_out(out: Path) -> None:
 
 
 def own_folder(model: str | Path, gesture: str, name: str = "") -> Path:
-    """Return a new folder in the user's models for a model that is taught a gesture, or calls it ``name``.
-
-    No shipped model has its name, since that would be found first.
-    """
+    """Return a new folder in the user's models for one that is taught a gesture, or calls it ``name``."""
     folder = model_folder(model).resolve()
     words = "-" + ("-".join(re.findall(r"[\w.]+", name or gesture)) or "taught")
     known = (folder / WEIGHTS).is_file() and gesture in load_card(folder / WEIGHTS).taught
     begins = re.sub(r"-\d+$", "", folder.name) if known else folder.name + words
     name = begins.encode()[:120].decode(errors="ignore").strip(".")
     names = (f"{name}-{number}" if number > 1 else name for number in count(1))
-    free = (each for each in names if each not in shipped_models() and not (own_models_dir() / each).exists())
-    return own_models_dir() / next(free)
+    taken = shipped_models()  # which would be found first
+    return next(
+        own_models_dir() / each for each in names if each not in taken and not (own_models_dir() / each).exists()
+    )
 
 
 def rows_of(weights: Weights, card: ModelCard) -> FloatArray:
-    """Return float32 [K, F + 1]: the weights of the last layer, followed by its biases.
-
-    Raises ModelError that names a tensor of the read-out which is missing or unfit.
-    """
+    """Return float32 [K, F + 1], the last layer's weights and its biases; raises ModelError that names a tensor."""
     features, classes = sum(map(prod, card.pooled_shapes())), len(card.classes)
     if card.readout == "traces":
         dense_layers(weights, card)
@@ -155,10 +149,7 @@ def rows_of(weights: Weights, card: ModelCard) -> FloatArray:
 
 
 def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, FloatArray]:
-    """Return the windows float32 [N, ``features``] of each class that a model was taught earlier.
-
-    Raises ModelError if their file is damaged or missing, and a new class would be confused with them.
-    """
+    """Return the windows float32 [N, ``features``] of each class taught earlier; raises ModelError without them."""
     file = folder / TAUGHT
     again = "copy it again, or teach the model it was made from"
     kept = load_tensors(file) if card.taught else {}
@@ -181,8 +172,7 @@ def write_taught(
 ) -> None:
     """Write the model in ``base`` with other weights, and with what they were learned from, into a new folder.
 
-    ``kept`` is what `TAUGHT` will have, ``files`` the recordings of each class, and ``arguments`` those of
-    `livesnn teach`, without the model.
+    ``kept``: what `TAUGHT` will have. ``files``: the recordings of each class. ``arguments``: of `livesnn teach`.
     """
     from livesnn.infer.onnx_engine import with_read_out  # half a second
 
@@ -253,12 +243,10 @@ class Resemblance:
 
     @property
     def words(self) -> str:
-        """What to tell a person, with the share of windows."""
         return f"already recognised as {self.label} ({100 * self.resembling / self.windows:.0f} %)"
 
     @property
     def question(self) -> str:
-        """What to ask a person before the model learns."""
         return f"{self.words}, go on?"
 
 
@@ -274,16 +262,13 @@ class AlreadyRecognisedError(ModelError):
 
 
 def resemblance(gesture: str, label: str, resembling: int, windows: int) -> Resemblance | None:
-    """Return as what most windows of a gesture are decided; None: as nothing known, or as this very gesture.
-
-    ``label`` is the class of most of those that are decided, ``resembling`` their number.
-    """
+    """Return as what most windows of a gesture are decided; None: as nothing known, or as this very gesture."""
     known = 2 * resembling > windows and label not in (OTHER, gesture)
     return Resemblance(label, resembling, windows) if known else None
 
 
 def describe_measured(measured: LessonScore, window_s: float) -> list[str]:
-    """Return how well a class was learned, as clauses; ``window_s``: the length of a window, 0 where it varies."""
+    """Return how well a class was learned, as clauses; ``window_s``: length of a window, 0 where it varies."""
     held_out = f"{measured.kept_aside * window_s:g} s" if window_s else f"{measured.kept_aside} windows"
     words = [
         f"{100 * measured.share:.0f} % of the {held_out} of the lesson that were held out for a test were recognised "

@@ -20,12 +20,7 @@ from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.clips import Samples
 from livesnn.train.network import Network
 from livesnn.train.norms import MeasuredNorms
-from livesnn.train.run_folder import (
-    BEST,
-    epoch_file,
-    load_checkpoint,
-    load_weights_of_run,
-)
+from livesnn.train.run_folder import BEST, epoch_file, load_checkpoint, load_weights_of_run
 
 
 class LastEpochs(Callback):

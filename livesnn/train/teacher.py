@@ -17,11 +17,7 @@ from livesnn.train.datasets.clips import Parts
 from livesnn.train.final_weights import load_final
 from livesnn.train.network import Network, build
 from livesnn.train.resolve import recorded_config
-from livesnn.train.run_folder import (
-    LAST,
-    epochs_done,
-    has_clips,
-)
+from livesnn.train.run_folder import LAST, epochs_done, has_clips
 
 
 class Teacher:

@@ -8,13 +8,7 @@ from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
-from livesnn.app.widgets.network_cards import (
-    FULL_DENSITY,
-    LayerBars,
-    StatePanel,
-    membrane_height,
-    state_words,
-)
+from livesnn.app.widgets.network_cards import FULL_DENSITY, LayerBars, StatePanel, membrane_height, state_words
 
 from .shown_results import CARD, LAYERS, even_but, make_result
 

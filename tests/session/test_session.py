@@ -25,13 +25,7 @@ from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
 from tests.benchmarks.sustained_window import TimedModel
 from tests.fake_source import FakeSource, endless
-from tests.synthetic import (
-    CARD,
-    SENSOR,
-    moving_bar,
-    write_long_recording,
-    write_recording,
-)
+from tests.synthetic import CARD, SENSOR, moving_bar, write_long_recording, write_recording
 from tests.waiting import PATIENCE_S, eventually
 
 START_US = 5_000_000  # of moving_bar

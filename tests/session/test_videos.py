@@ -15,13 +15,7 @@ import livesnn
 from livesnn.infer.run import Result
 from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
-from tests.synthetic import (
-    VIDEO_CARD,
-    VIDEO_FPS,
-    VIDEO_FRAMES,
-    next_picture_us,
-    write_video,
-)
+from tests.synthetic import VIDEO_CARD, VIDEO_FPS, VIDEO_FRAMES, next_picture_us, write_video
 from tests.waiting import eventually
 
 FPS, FRAMES, WINDOW = VIDEO_FPS, VIDEO_FRAMES, VIDEO_CARD.input.window

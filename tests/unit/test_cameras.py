@@ -23,17 +23,7 @@ from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Clock, Region, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Packet, SourceCounters
 from livesnn.events.slicer import Slicer
-from tests.fake_camera import (
-    SERIAL,
-    UNPLUG,
-    VGA,
-    ArrayBatch,
-    FakeCameras,
-    FakeDriver,
-    Item,
-    device,
-    event_store,
-)
+from tests.fake_camera import SERIAL, UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver, Item, device, event_store
 from tests.fake_source import at, joined
 
 pytestmark = pytest.mark.timeout(60)

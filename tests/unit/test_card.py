@@ -8,16 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from livesnn.card import (
-    Accuracy,
-    InputSpec,
-    ModelCard,
-    NetworkSpec,
-    NeuronSpec,
-    SliceRule,
-    Split,
-    TraceSpec,
-)
+from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, Split, TraceSpec
 from livesnn.errors import ModelError
 from livesnn.events.slicer import count_gain
 

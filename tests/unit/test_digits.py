@@ -12,12 +12,7 @@ import pytest
 from livesnn.errors import DataError
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.simulate.digits import STYLES, HandSpec, digit_recording, draw_digit
-from livesnn.simulate.saccades import (
-    CYCLE_US,
-    MOVES,
-    SaccadeSpec,
-    saccade_recording,
-)
+from livesnn.simulate.saccades import CYCLE_US, MOVES, SaccadeSpec, saccade_recording
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,7 @@ from livesnn.__main__ import main
 from livesnn.errors import SourceError
 from livesnn.events.packet import Resolution
 from livesnn.events.recording import Recording
-from livesnn.infer.fit import Fit, fit_events, fit_video
-from livesnn.infer.load import read_card, shipped_models
+from livesnn.infer.load import Fit, fit_events, fit_video, read_card, shipped_models
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 from livesnn.video.emulate import RESOLUTION

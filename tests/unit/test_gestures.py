@@ -40,16 +40,7 @@ from livesnn.simulate.motions import (
     mirrored,
     perform,
 )
-from livesnn.simulate.scene import (
-    JITTER_US,
-    Scatter,
-    delayed,
-    draw_scene,
-    paint,
-    scattered,
-    shapes_of,
-    surrounded,
-)
+from livesnn.simulate.scene import JITTER_US, Scatter, delayed, draw_scene, paint, scattered, shapes_of, surrounded
 from livesnn.simulate.sources import SimulatedPerson, open_simulation, scene_resolution, simulate_scene
 from livesnn.simulate.surroundings import with_surroundings
 

@@ -16,14 +16,7 @@ from livesnn.cli.recordings import describe_recording
 from livesnn.errors import DataError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.labels import (
-    Label,
-    LabelWriter,
-    has_labels,
-    keep_labels,
-    labels_file,
-    read_labels,
-)
+from livesnn.events.labels import Label, LabelWriter, has_labels, keep_labels, labels_file, read_labels
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.recording import describe
 from livesnn.train.datasets.registry import data_set

@@ -34,29 +34,9 @@ from livesnn.paper.analyses import (
 )
 from livesnn.paper.experiments import FigureName, run_cells, shown
 from livesnn.paper.page import page
-from livesnn.paper.results import (
-    Folders,
-    Record,
-    Run,
-    StepTime,
-    load,
-    read_record,
-    record_file,
-    save,
-    write_record,
-)
+from livesnn.paper.results import Folders, Record, Run, StepTime, load, read_record, record_file, save, write_record
 from livesnn.paper.run import run_cell, training_curve
-from livesnn.paper.table_cells import (
-    BUDGETS,
-    COLUMNS,
-    ROWS,
-    TABLE1,
-    TABLE1_COLUMNS,
-    TABLE2,
-    Cell,
-    TableName,
-    cells,
-)
+from livesnn.paper.table_cells import BUDGETS, COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, TABLE2, Cell, TableName, cells
 from livesnn.train.configuration import RECIPES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.mnist_frames import classes_of

@@ -13,12 +13,7 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import (
-    Connection,
-    ReconnectingSource,
-    SourceLost,
-    follow_clock,
-)
+from livesnn.events.cameras.reconnecting import Connection, ReconnectingSource, SourceLost, follow_clock
 from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
 from livesnn.events.pipeline import open_pipeline

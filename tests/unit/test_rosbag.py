@@ -14,15 +14,7 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.ros_messages import Decoder, Head
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.events.recording import describe, open_recording
-from tests.bag_writer import (
-    ENCODERS,
-    PACKET,
-    PICTURES,
-    SAMPLES,
-    TOPIC,
-    read_with_rosbags,
-    write_bag,
-)
+from tests.bag_writer import ENCODERS, PACKET, PICTURES, SAMPLES, TOPIC, read_with_rosbags, write_bag
 from tests.reading import events_at, read
 
 SENSOR = Resolution(640, 480)

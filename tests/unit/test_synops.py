@@ -10,13 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
-from livesnn.infer.cost import (
-    energy_constants,
-    energy_estimate_uj,
-    fan_out,
-    macs,
-    mean_density,
-)
+from livesnn.infer.cost import energy_constants, energy_estimate_uj, fan_out, macs, mean_density
 from livesnn.snn import build_network
 
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=1))

@@ -12,49 +12,22 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
+from livesnn.infer.spikes import intrinsics as llvm
+from livesnn.infer.spikes import plan
 from livesnn.infer.spikes.intrinsics import (
-    BEGIN,
-    BYTE,
     FLOAT,
     FLOAT_BYTES,
-    LITERAL,
-    SHORT,
     SHORT_BYTES,
     WORD,
-    add_bytes,
-    add_floats,
-    add_vector,
-    begin_at,
     compiled,
-    copy,
-    count_at,
-    dequantize_onto,
     inlined,
     instruction,
-    load_number,
-    load_unaligned,
-    marked_bytes,
-    plus,
-    put_count,
-    rows_of,
     specialized,
-    splat,
-    vector,
-    widened,
 )
-from livesnn.infer.spikes.plan import (
-    BEGIN_BYTES,
-    FLOAT32_3X3,
-    FLOAT32_3X3_LANES,
-    INT8_3X3_LANES,
-    INT8_POOLED,
-    TILE,
-    feature_map_at,
-)
+from livesnn.infer.spikes.plan import feature_map_at
 
 
 def _phis(builder: Any, kind: Any, columns: int, rows: int) -> list[list[Any]]:
-    """Return phi nodes for sums [columns, rows]."""
     return [[builder.phi(kind) for _ in range(rows)] for _ in range(columns)]
 
 
@@ -68,25 +41,22 @@ def _add_incoming(phis: list[list[Any]], values: list[list[Any]], block: Any) ->
 def _retire(builder: Any, kind: Any, column: list[Any], place: Any, line: Any, lanes: int) -> None:
     """Add a column of sums to those in memory, where rows are ``line`` bytes apart."""
     for total in column:
-        add_vector(builder, kind, place, total, lanes)
+        llvm.add_vector(builder, kind, place, total, lanes)
         place = builder.add(place, line)
 
 
 def _with_taps(
     builder: Any, kinds: tuple[Any, Any], row: Any, size: int, held: list[list[Any]], lanes: int
 ) -> list[list[Any]]:
-    """Return three columns of sums with the taps of a spike added: nine, or fewer where there are fewer rows.
-
-    ``row``: the address of the spike's weights, of ``size`` bytes each.
-    """
+    """Return three columns of sums with the taps of a spike added; ``row``: address of weights of ``size`` bytes."""
     of_weights, of_sums = kinds
     added = []
     for kx, column in zip((2, 1, 0), held, strict=True):
         taps = [(ky * 3 + kx) * lanes * size for ky in reversed(range(len(column)))]
         places = [builder.add(row, ir.Constant(WORD, tap)) for tap in taps]
-        loaded = [vector(builder, place, lanes, kind=of_weights) for place in places]
-        wide = [widened(builder, one, lanes, of_sums) for one in loaded]
-        added.append([plus(builder, of_sums, total, more) for total, more in zip(column, wide, strict=True)])
+        loaded = [llvm.vector(builder, place, lanes, kind=of_weights) for place in places]
+        wide = [llvm.widened(builder, one, lanes, of_sums) for one in loaded]
+        added.append([llvm.plus(builder, of_sums, total, more) for total, more in zip(column, wide, strict=True)])
     return added
 
 
@@ -94,12 +64,12 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
     """Return an intrinsic that sweeps with weights of ``size`` bytes each."""
     address, whole = types.intp, types.int64
 
-    @instruction(types.void, LITERAL, LITERAL, address, address, address, whole, address, whole, whole)
+    @instruction(types.void, llvm.LITERAL, llvm.LITERAL, address, address, address, whole, address, whole, whole)
     def sweep(builder, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
         """Add the spikes of a row of pixels, through kernels of 3×3, to the sums of ``rows`` rows of outputs.
 
         The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
-        that no spike reaches aren't written. The outer loop is over pixels, the inner one over a pixel's spikes.
+        that no spike reaches aren't written.
 
         ``weights``: address of [C, 9, lanes], 3 · lanes further for each ky that is left out. ``lists``, ``begins``:
         addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin. ``sums``:
@@ -110,7 +80,7 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
         nothing = [ir.Constant(kind, None)] * rows
         names = ("pixel", "spike", "passed", "left", "next", "end")
         pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
-        start = builder.zext(load_number(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
+        start = builder.zext(llvm.load_number(builder, begins, ir.Constant(WORD, 0), llvm.BEGIN), WORD)
         outside = builder.sub(sums, step)
         builder.branch(pixel)
 
@@ -119,13 +89,13 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
         # Where the lists of the last two pixels begin.
         first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
         place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
-        last = builder.zext(load_number(builder, begins, x_next, BEGIN), WORD)
+        last = builder.zext(llvm.load_number(builder, begins, x_next, llvm.BEGIN), WORD)
         before = [*carried, nothing]
         builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
 
         builder.position_at_end(spike)
         index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
-        channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
+        channel = builder.zext(llvm.load_number(builder, lists, index, llvm.SHORT), WORD)
         row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
         added = _with_taps(builder, (of_weights, of_sums), row, size, held, lanes)
         after = builder.add(index, one)
@@ -158,7 +128,7 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
     return sweep
 
 
-sweep_bytes, sweep_floats = _sweeps(BYTE, SHORT, 1), _sweeps(FLOAT, FLOAT, FLOAT_BYTES)
+sweep_bytes, sweep_floats = _sweeps(llvm.BYTE, llvm.SHORT, 1), _sweeps(FLOAT, FLOAT, FLOAT_BYTES)
 
 
 @compiled
@@ -171,8 +141,7 @@ def _reached(place, kernel, stride, first, last):  # type: ignore[no-untyped-def
 
 @compiled
 def _row_of(read, y, at):  # type: ignore[no-untyped-def]
-    """Return the address of the begins of row y under kernels of 3×3, from its first pixel."""
-    return at.begins + (read.begin + (y + read.offset) * read.across + read.offset + 1) * BEGIN_BYTES
+    return at.begins + (read.begin + (y + read.offset) * read.across + read.offset + 1) * plan.BEGIN_BYTES
 
 
 def _scatter_group(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
@@ -180,7 +149,7 @@ def _scatter_group(lanes: int, number: int, add: Any, size: int, sum_size: int) 
 
     @specialized(lanes, number, size)
     def scatter(read, y, x, reached, width, weights, lists, first, sums):  # type: ignore[no-untyped-def]
-        rows = rows_of(number, size * read.kernel * read.kernel, weights, lists, first)
+        rows = llvm.rows_of(number, size * read.kernel * read.kernel, weights, lists, first)
         top, bottom, left, right, y0 = reached
         step, line = size * read.stride, size * read.stride * read.kernel
         off = ((y - top * read.stride) * read.kernel + x - left * read.stride) * size
@@ -195,7 +164,6 @@ def _scatter_group(lanes: int, number: int, add: Any, size: int, sum_size: int) 
 
 
 def _scatters(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
-    """Return a function that scatters all spikes that a band of outputs reads."""
     one, two, three, four = (_scatter_group(lanes, number, add, size, sum_size) for number in (1, 2, 3, 4))
 
     @specialized(lanes, size)
@@ -204,9 +172,9 @@ def _scatters(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., N
         for y in range(y0 * stride, (y1 - 1) * stride + kernel):
             top, bottom = _reached(y, kernel, stride, y0, y1)
             place = read.begin + (y + read.offset) * read.across + read.offset
-            first = begin_at(at.begins, place)
+            first = llvm.begin_at(at.begins, place)
             for x in range((width - 1) * stride + kernel):
-                last = begin_at(at.begins, place + x + 1)
+                last = llvm.begin_at(at.begins, place + x + 1)
                 if first == last:
                     continue
                 left, right = _reached(x, kernel, stride, 0, width)
@@ -252,15 +220,14 @@ def _sweep_3x3(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[...
 
 
 def float32_convolution(lanes: int) -> Callable[..., None]:
-    """Return a function that convolves spikes by kernels of float32."""
-    size, narrow = lanes * FLOAT_BYTES, FLOAT32_3X3_LANES * FLOAT_BYTES
-    scatter_floats = _scatters(lanes, add_floats, size, size)
-    sweep = _sweep_3x3(FLOAT32_3X3_LANES, sweep_floats, FLOAT_BYTES, size)
+    size, narrow = lanes * FLOAT_BYTES, plan.FLOAT32_3X3_LANES * FLOAT_BYTES
+    scatter_floats = _scatters(lanes, llvm.add_floats, size, size)
+    sweep = _sweep_3x3(plan.FLOAT32_3X3_LANES, sweep_floats, FLOAT_BYTES, size)
 
     @inlined
     def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         """Add a convolution by float32 to the sums [pixel, lanes] of a band."""
-        if read.kind == FLOAT32_3X3:
+        if read.kind == plan.FLOAT32_3X3:
             for part in range(0, size, narrow):
                 kernels = weights + part * read.inputs * 9
                 sweep(read, y0, y1, width, kernels, at, sums + part)
@@ -272,8 +239,8 @@ def float32_convolution(lanes: int) -> Callable[..., None]:
 
 def int8_convolution(lanes: int) -> Callable[..., None]:
     """Return a function that convolves spikes by kernels of int8, with sums of int16."""
-    scatter_bytes = _scatters(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
-    step, narrow = lanes * SHORT_BYTES, min(lanes, INT8_3X3_LANES)
+    scatter_bytes = _scatters(lanes, llvm.add_bytes, lanes, lanes * SHORT_BYTES)
+    step, narrow = lanes * SHORT_BYTES, min(lanes, plan.INT8_3X3_LANES)
     sweep = _sweep_3x3(narrow, sweep_bytes, 1, step)
 
     @specialized(lanes)
@@ -282,13 +249,13 @@ def int8_convolution(lanes: int) -> Callable[..., None]:
         for pixel in range(pixels):
             to = sums + pixel * lanes * FLOAT_BYTES
             onto = bias if bias else to
-            dequantize_onto(lanes, shorts + pixel * lanes * SHORT_BYTES, scales, onto, to)
+            llvm.dequantize_onto(lanes, shorts + pixel * lanes * SHORT_BYTES, scales, onto, to)
 
     @inlined
     def add_rounded(read, y0, y1, width, weights, scales, bias, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add a convolution by int8 to the sums [pixel, lanes] of a band; ``bias``: see `dequantize_band`."""
         pixels = (y1 - y0) * width
-        if read.kind == INT8_POOLED:
+        if read.kind == plan.INT8_POOLED:
             for ky in range(3):
                 for y in range(y0, y1):
                     begins = _row_of(read, y + ky, at)
@@ -327,25 +294,24 @@ def mark_counts(read, y0, y1, at, marks):  # type: ignore[no-untyped-def]
             to = marks + (channel * read.across + (source.pad + 7) // 8) * read.high + row
             whole = source.width // 8 * 8
             for x in range(0, whole, 8):
-                put_count(to, x // 8 * read.high, types.int64(marked_bytes(8, counts + x)))
+                llvm.put_count(to, x // 8 * read.high, types.int64(llvm.marked_bytes(8, counts + x)))
             bits = 0
             for x in range(whole, source.width):
-                bits |= (count_at(counts, x) != 0) << (x - whole)
-            put_count(to, whole // 8 * read.high, bits)
+                bits |= (llvm.count_at(counts, x) != 0) << (x - whole)
+            llvm.put_count(to, whole // 8 * read.high, bits)
 
 
 @compiled
 def clear_marks(read, marks):  # type: ignore[no-untyped-def]
-    """Zero what `mark_counts` wrote."""
     for i in range(read.inputs * read.across * read.high):
-        put_count(marks, i, 0)
+        llvm.put_count(marks, i, 0)
 
 
 @inlined
 def _tile(place, rows, below):  # type: ignore[no-untyped-def]
     """Return the 8×8 bits from a row and a column on, which lies ``below`` bits behind a byte's first."""
     kept = types.uint64(0xFF >> below) * types.uint64(EACH_BYTE)
-    left, right = types.uint64(load_unaligned(place)), types.uint64(load_unaligned(place + rows))
+    left, right = types.uint64(llvm.load_unaligned(place)), types.uint64(llvm.load_unaligned(place + rows))
     return (left >> types.uint64(below)) & kept | (right << types.uint64(8 - below)) & ~kept
 
 
@@ -357,8 +323,6 @@ def _inside(columns, rows):  # type: ignore[no-untyped-def]
 
 
 def _tiles(lanes: int) -> Callable[..., None]:
-    """Return a function that convolves counts by one tile of the kernels."""
-
     @specialized(lanes)
     def add_tile(read, high, width, place, inside, of_counts, bias, sums):  # type: ignore[no-untyped-def]
         """Add the counts under one tile to the sums of a band; if ``bias`` isn't 0, write them and it instead.
@@ -374,7 +338,7 @@ def _tiles(lanes: int) -> Callable[..., None]:
                 if bits:
                     accumulate_counts(lanes, bits, (counts + left, line, taps, worth), bias if bias else sums, sums)
                 elif bias:
-                    copy(lanes, bias, sums)
+                    llvm.copy(lanes, bias, sums)
                 sums += lanes * FLOAT_BYTES
             place += read.stride
             counts += read.stride * line
@@ -383,8 +347,7 @@ def _tiles(lanes: int) -> Callable[..., None]:
 
 
 def frame_convolution(lanes: int) -> Callable[..., None]:
-    """Return a function that convolves counts."""
-    add_tile, size = _tiles(lanes), TILE * TILE * lanes * FLOAT_BYTES
+    add_tile, size = _tiles(lanes), plan.TILE * plan.TILE * lanes * FLOAT_BYTES
 
     @specialized(lanes)
     def add_counts(read, y0, y1, width, weights, bias, at, sums, marks):  # type: ignore[no-untyped-def]
@@ -393,8 +356,8 @@ def frame_convolution(lanes: int) -> Callable[..., None]:
         worth = at.weights + read.scales * FLOAT_BYTES
         for channel in range(read.inputs):
             corner = channel * source.height + y0 * read.stride - source.pad
-            for ky in range(0, read.kernel, TILE):
-                for kx in range(0, read.kernel, TILE):
+            for ky in range(0, read.kernel, plan.TILE):
+                for kx in range(0, read.kernel, plan.TILE):
                     place = marks + (channel * read.across + kx // 8) * read.high + ky
                     inside = _inside(read.kernel - kx, read.kernel - ky)
                     first = at.frame + (corner + ky) * source.width + kx - source.pad
@@ -410,13 +373,13 @@ def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> An
     counts, line, taps, worth = of_counts
     column = builder.and_(bit, ir.Constant(WORD, 7))
     place = builder.add(builder.mul(builder.lshr(bit, ir.Constant(WORD, 3)), line), column)
-    count = builder.zext(load_number(builder, counts, place, BYTE), WORD)
-    each = splat(builder, load_number(builder, worth, count, FLOAT), lanes)
-    weights = vector(builder, builder.add(taps, builder.mul(bit, ir.Constant(WORD, lanes * FLOAT_BYTES))), lanes)
+    count = builder.zext(llvm.load_number(builder, counts, place, llvm.BYTE), WORD)
+    each = llvm.splat(builder, llvm.load_number(builder, worth, count, FLOAT), lanes)
+    weights = llvm.vector(builder, builder.add(taps, builder.mul(bit, ir.Constant(WORD, lanes * FLOAT_BYTES))), lanes)
     return builder.fadd(total, builder.fmul(each, weights, flags=FUSED), flags=FUSED)
 
 
-@instruction(types.void, LITERAL, types.uint64, types.UniTuple(types.intp, 4), types.intp, types.intp)
+@instruction(types.void, llvm.LITERAL, types.uint64, types.UniTuple(types.intp, 4), types.intp, types.intp)
 def accumulate_counts(builder, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
     """Write to float32 [lanes] at ``sums``: what lies at ``onto``, plus the weighted counts whose bits are set.
 
@@ -424,7 +387,7 @@ def accumulate_counts(builder, lanes, bits, of_counts, onto, sums):  # type: ign
     from row to row; addresses of the weights, float32 [bit, lanes], and of each count's worth, float32 [256].
     """
     apart = [builder.extract_value(of_counts, i) for i in range(4)]
-    so_far, nothing, entry = vector(builder, onto, lanes), ir.Constant(WORD, 0), builder.block
+    so_far, nothing, entry = llvm.vector(builder, onto, lanes), ir.Constant(WORD, 0), builder.block
     tap, end = builder.append_basic_block("tap"), builder.append_basic_block("end")
     builder.branch(tap)
     builder.position_at_end(tap)
@@ -437,4 +400,4 @@ def accumulate_counts(builder, lanes, bits, of_counts, onto, sums):  # type: ign
         phi.add_incoming(following, tap)
     builder.cbranch(builder.icmp_unsigned("!=", fewer, nothing), tap, end)
     builder.position_at_end(end)
-    vector(builder, sums, lanes, after)
+    llvm.vector(builder, sums, lanes, after)

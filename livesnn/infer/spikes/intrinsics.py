@@ -72,7 +72,6 @@ FLOAT_BYTES, SHORT_BYTES = 4, 2
 
 
 def place_of(builder: Any, address: Any, index: Any, kind: Any) -> Any:
-    """Return a pointer to one number of an array."""
     return builder.gep(builder.inttoptr(address, kind.as_pointer()), [index])
 
 
@@ -101,13 +100,11 @@ marks_at = _numbers(WORD)[0]
 
 
 def records(kind: type[tuple[Any, ...]]) -> Any:
-    """Return an intrinsic that reads one named tuple of int64 from an array of them at an address."""
+    """Return an intrinsic that reads a named tuple of int64 at an index of an array of them."""
     fields = len(kind._fields)  # type: ignore[attr-defined]
 
     @intrinsic
     def record_at(typing, address, index):  # type: ignore[no-untyped-def]
-        """Return the record at an index."""
-
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             first = builder.mul(arguments[1], ir.Constant(WORD, fields))
             places = [builder.add(first, ir.Constant(WORD, i)) for i in range(fields)]
@@ -166,7 +163,6 @@ def vector(builder: Any, address: Any, lanes: int, value: Any = None, kind: Any 
 
 
 def splat(builder: Any, number: Any, lanes: int) -> Any:
-    """Return a vector whose lanes are all ``number``."""
     kind, index = ir.VectorType(FLOAT, lanes), ir.IntType(32)
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(index, 0))
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(index, lanes), [0] * lanes))
@@ -250,7 +246,6 @@ def float_at(builder, address):  # type: ignore[no-untyped-def]
 
 @instruction(types.void, types.intp, types.int64, types.float32)
 def put_float(builder, address, index, number):  # type: ignore[no-untyped-def]
-    """Write a float32 to an index of an array at an address."""
     builder.store(number, place_of(builder, address, index, FLOAT))
 
 
@@ -272,13 +267,10 @@ def drain_sum(builder, lanes, address):  # type: ignore[no-untyped-def]
 
 @instruction(types.void, LITERAL, types.intp, types.intp)
 def copy(builder, lanes, source, target):  # type: ignore[no-untyped-def]
-    """Copy float32 [lanes] from one address to another."""
     vector(builder, target, lanes, vector(builder, source, lanes))
 
 
 def _marked(kind: Any) -> Any:
-    """Return an intrinsic that marks numbers other than 0."""
-
     @instruction(types.uint64, LITERAL, types.intp)
     def marked(builder, lanes, address):  # type: ignore[no-untyped-def]
         """Return a bit for each number of [lanes] at an address that isn't 0."""

@@ -93,27 +93,19 @@ class Connection(NamedTuple):
 
 
 class Tap(NamedTuple):
-    """What the read-out reads of a layer, in pools of side × side pixels.
-
-    ``weights``: where [n, rows, columns, C, 16] start. ``currents``: where its bands leave their parts of the
-    read-out's input current, [band, 16·n + GAP].
-    """
+    """What the read-out reads of a layer, in pools of side × side pixels."""
 
     layer: int
-    weights: int
+    weights: int  # where [n, rows, columns, C, 16] start
     inputs: int
     rows: int
     columns: int
     side: int
-    currents: int
+    currents: int  # where its bands leave their parts of the read-out's input current, [band, 16·n + GAP]
 
 
 class Addresses(NamedTuple):
-    """What all threads of a step work on: addresses of arrays, and six numbers at the end.
-
-    With arrays in their place numba would count references. That took 6 % of a step, as threads wait for each
-    other's count.
-    """
+    """What all threads of a step work on: addresses of arrays, as counting references to them took 6 % of a step."""
 
     # Of this step: uint8 [C, H, W], and all membranes before and after it
     frame: int
@@ -151,12 +143,11 @@ Shape = tuple[int, ...]
 _Array = npt.NDArray[Any]
 
 PAD = 1  # Border of a feature map, in pixels, so that kernels of 3×3 may read beyond its edge
-LINE = 64
-"""Bytes of a cache line, and of the widest vector, which would take two lines if it didn't begin with one."""
+LINE = 64  # Bytes of a cache line, and of the widest vector, which would take two if it didn't begin with one
 
 
 def aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return an uninitialized array of so many numbers that begins with a cache line."""
+    """Return an uninitialized array that begins with a cache line."""
     length = size * np.dtype(kind).itemsize
     room = np.empty(length + LINE, np.uint8)
     first = -room.__array_interface__["data"][0] % LINE
@@ -263,12 +254,11 @@ def _convolved(
     """Return a convolution of a map's lists and its bias; ``times``: how often at most a list names a channel."""
     weights, bias = _kernel_and_bias(folded, name, outputs, source.outputs, kernel)
     in_8_bits = rounded.get(f"{name}.conv.weight")
-    if in_8_bits is None:
-        return memory.read(source, weights, gain=1 / times, stride=stride), bias
-    if times > 1 and (kernel, stride) != (3, 1):  # their sums don't fit into 16 bits
-        floats = in_8_bits[0] * in_8_bits[1][:, None, None, None]
-        return memory.read(source, floats, gain=1 / times, stride=stride), bias
-    return memory.read_rounded(source, in_8_bits, times=times, stride=stride), bias
+    if in_8_bits is not None:
+        if times == 1 or (kernel, stride) == (3, 1):
+            return memory.read_rounded(source, in_8_bits, times=times, stride=stride), bias
+        weights = in_8_bits[0] * in_8_bits[1][:, None, None, None]  # their sums don't fit into 16 bits
+    return memory.read(source, weights, gain=1 / times, stride=stride), bias
 
 
 def _kernel_and_bias(
@@ -295,9 +285,8 @@ def _taps(folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int
 
 def _read_out(card: ModelCard) -> tuple[str, int]:
     """Return the name of the read-out's layer that reads pooled spikes, and how many outputs it has."""
-    if card.readout == "traces":
-        return "read_out.project", card.traces.currents
-    return "classify", len(card.classes)
+    traces = card.readout == "traces"
+    return ("read_out.project", card.traces.currents) if traces else ("classify", len(card.classes))
 
 
 def _sixteens(count: int) -> int:
@@ -395,13 +384,12 @@ class _Memory:
         """Return zeros for lists, begins and marks (borders stay empty), totals and currents."""
         if self._lists > 1 << 28:  # half a GB; HD frames through 64 channels need 110 million
             raise ModelError("its layers are too large for the spike-driven engine: use --engine onnx")
-        return (
+        lists, begins, marks = (
             zeros(self._lists, np.uint16),
             zeros(self._begins, np.int32),
             zeros(self._marks, np.int64),
-            zeros(self._totals, np.float32),
-            zeros(self._currents, np.float32),
         )
+        return lists, begins, marks, zeros(self._totals, np.float32), zeros(self._currents, np.float32)
 
     def currents(self, bands: int, size: int) -> int:
         """Make room for currents [band, size] of the read-out; return where they start."""
@@ -411,9 +399,7 @@ class _Memory:
 
 def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
     """Return [O, C, k, k] as [chunk, C, k, k, lanes]."""
-    _, inputs, kernel, _ = weights.shape
-    chunks = weights.reshape(-1, lanes, inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
-    return np.ascontiguousarray(chunks)
+    return np.ascontiguousarray(weights.reshape(-1, lanes, *weights.shape[1:]).transpose(0, 2, 3, 4, 1))
 
 
 def _lanes(outputs: int) -> int:

@@ -16,73 +16,22 @@ from typing import Any
 from llvmlite import ir
 from numba import float32, types
 
-from livesnn.infer.spikes.convolution import (
-    clear_marks,
-    float32_convolution,
-    frame_convolution,
-    int8_convolution,
-    mark_counts,
-)
+from livesnn.infer.spikes import convolution, plan
+from livesnn.infer.spikes import intrinsics as llvm
 from livesnn.infer.spikes.intrinsics import (
     FLOAT_BYTES,
-    LITERAL,
     WORD,
-    add_floats,
-    add_marked,
-    begin_at,
-    compare_and_swap,
     compiled,
-    copy,
-    drain_sum,
     entry_point,
-    float_at,
     inlined,
     instruction,
-    load_acquire,
-    marks_at,
-    popcount,
-    put_begin,
-    put_float,
-    put_spike,
-    rows_of,
     specialized,
-    spike_at,
-    splat,
-    store_release,
-    trailing_zeros,
-    vector,
 )
-from livesnn.infer.spikes.plan import (
-    ADDRESSES,
-    AFTER,
-    BEFORE,
-    CALLED,
-    COUNTS,
-    EPOCH,
-    FRAME,
-    GAP,
-    IDENTITY,
-    INT8,
-    INT8_POOLED,
-    LANES,
-    MARK_BYTES,
-    MAX_BANDS,
-    POOL_LISTS,
-    SIXTEEN,
-    TICKET_WORDS,
-    TOTALS,
-    addresses_at,
-    connection_at,
-    feature_map_at,
-    tap_at,
-)
+from livesnn.infer.spikes.plan import addresses_at, connection_at, feature_map_at, tap_at
 
 
 def _advanced(builder: Any, old: Any, total: Any, neuron: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-    """Return the membranes after a step, and a bit for each neuron that spikes.
-
-    new = total + α · (1 − O) · old with O = [old ≥ T], or total + α · old where nothing resets.
-    """
+    """Return membranes total + α · (1 − O) · old with O = [old ≥ T], and a bit for each neuron that spikes."""
     alpha, threshold, resets = neuron
     lanes = old.type.count
     quiet = builder.fcmp_ordered("<", old, threshold)
@@ -97,7 +46,7 @@ _PAIR, _NEURON = types.UniTuple(types.intp, 2), types.Tuple((types.float32, type
 
 @instruction(
     types.void,
-    LITERAL,
+    llvm.LITERAL,
     types.int64,
     types.intp,
     _PAIR,
@@ -115,18 +64,18 @@ def fire_row(builder, lanes, width, sums, membranes, marks, totals, steps, neuro
     """
     before, after, step, mark_step = (builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1))
     alpha, threshold, resets = (builder.extract_value(neuron, i) for i in range(3))
-    rule = splat(builder, alpha, lanes), splat(builder, threshold, lanes), resets
+    rule = llvm.splat(builder, alpha, lanes), llvm.splat(builder, threshold, lanes), resets
     firsts = [before, after, marks, sums]
     all_steps = [step, step, mark_step, ir.Constant(WORD, lanes * FLOAT_BYTES)]
-    so_far, entry = vector(builder, totals, lanes), builder.block
+    so_far, entry = llvm.vector(builder, totals, lanes), builder.block
     pixel, end = builder.append_basic_block("pixel"), builder.append_basic_block("end")
     builder.branch(pixel)
     builder.position_at_end(pixel)
     phis = [builder.phi(kind) for kind in (WORD, so_far.type, *[WORD] * len(firsts))]
     left, total, *places = phis
     before, after, marks, sums = places
-    new, bits = _advanced(builder, vector(builder, before, lanes), vector(builder, sums, lanes), rule)
-    vector(builder, after, lanes, new)
+    new, bits = _advanced(builder, llvm.vector(builder, before, lanes), llvm.vector(builder, sums, lanes), rule)
+    llvm.vector(builder, after, lanes, new)
     builder.store(bits, builder.inttoptr(marks, WORD.as_pointer()))
     following = [builder.sub(left, ir.Constant(WORD, 1)), builder.fadd(total, new)]
     following += [builder.add(place, step) for place, step in zip(places, all_steps, strict=True)]
@@ -135,7 +84,7 @@ def fire_row(builder, lanes, width, sums, membranes, marks, totals, steps, neuro
         phi.add_incoming(after_this, pixel)
     builder.cbranch(builder.icmp_signed(">", following[0], ir.Constant(WORD, 0)), pixel, end)
     builder.position_at_end(end)
-    vector(builder, totals, lanes, following[1])
+    llvm.vector(builder, totals, lanes, following[1])
 
 
 @compiled
@@ -143,7 +92,7 @@ def begin_row(layer, y, count, at):  # type: ignore[no-untyped-def]
     """Let the lists of a row's left border and first pixel begin at ``count``; return the first pixel's index."""
     first = layer.begin + (y + layer.pad) * layer.across
     for i in range(layer.pad + 1):
-        put_begin(at.begins, first + i, count)
+        llvm.put_begin(at.begins, first + i, count)
     return first + layer.pad
 
 
@@ -151,7 +100,7 @@ def begin_row(layer, y, count, at):  # type: ignore[no-untyped-def]
 def end_row(layer, first, count, at):  # type: ignore[no-untyped-def]
     """Let the lists of a row's right border begin and end at ``count``."""
     for i in range(layer.width + 1, layer.width + layer.pad + 1):
-        put_begin(at.begins, first + i, count)
+        llvm.put_begin(at.begins, first + i, count)
 
 
 AT_ONCE = 4
@@ -164,10 +113,10 @@ def _list_spikes(lists, count, first, bits):  # type: ignore[no-untyped-def]
 
     Four are written even for fewer bits, and overwritten later: a mispredicted branch takes longer than four writes.
     """
-    total, at_once = count + popcount(bits), count
+    total, at_once = count + llvm.popcount(bits), count
     while True:
         for _ in range(AT_ONCE):
-            put_spike(lists, at_once, first + trailing_zeros(bits))
+            llvm.put_spike(lists, at_once, first + llvm.trailing_zeros(bits))
             at_once += 1
             bits &= bits - types.uint64(1)
         if not bits:
@@ -175,62 +124,59 @@ def _list_spikes(lists, count, first, bits):  # type: ignore[no-untyped-def]
 
 
 def _convolution(lanes: int) -> Callable[..., None]:
-    """Return a function that sums up any connection but IDENTITY."""
-    add_counts, add_rounded = frame_convolution(lanes), int8_convolution(lanes)
-    add_weighted = float32_convolution(lanes)
+    add_counts, add_rounded = convolution.frame_convolution(lanes), convolution.int8_convolution(lanes)
+    add_weighted = convolution.float32_convolution(lanes)
 
     @specialized(lanes)
     def add_connection(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add a convolution to the sums [chunk, pixel, lanes] of a band; the first one begins with the bias."""
         pixels = (y1 - y0) * layer.width
         step = read.rows * lanes
-        if read.kind == COUNTS:
-            mark_counts(read, y0, y1, at, shorts)
+        if read.kind == plan.COUNTS:
+            convolution.mark_counts(read, y0, y1, at, shorts)
         for chunk in range(layer.outputs // lanes):
             to = sums + chunk * pixels * lanes * FLOAT_BYTES
             bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES
-            if read.kind == INT8 or read.kind == INT8_POOLED:
+            if read.kind == plan.INT8 or read.kind == plan.INT8_POOLED:
                 weights = at.rounded + read.weights + chunk * step
                 scales = at.weights + (read.scales + chunk * lanes) * FLOAT_BYTES
                 onto = bias if first else types.intp(0)
                 add_rounded(read, y0, y1, layer.width, weights, scales, onto, at, to, shorts)
                 continue
             weights = at.weights + (read.weights + chunk * step) * FLOAT_BYTES
-            if read.kind == COUNTS:
+            if read.kind == plan.COUNTS:
                 add_counts(read, y0, y1, layer.width, weights, bias, at, to, shorts)
                 continue
             if first:
                 for pixel in range(pixels):
-                    copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
+                    llvm.copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
             add_weighted(read, y0, y1, layer.width, weights, at, to)
-        if read.kind == COUNTS:
-            clear_marks(read, shorts)
+        if read.kind == plan.COUNTS:
+            convolution.clear_marks(read, shorts)
 
     return add_connection
 
 
 def _advance_of(lanes: int) -> Callable[..., None]:
-    """Return a function that advances bands of layers with so many lanes."""
     add_connection = _convolution(lanes)
 
     @specialized(lanes)
     def add_through(read, y, x, chunk, chunks, at, sums):  # type: ignore[no-untyped-def]
         """Add an IDENTITY: one number to the sum of each channel, for each of its spikes under the pixel's window."""
-        gain = float_at(at.weights + read.weights * FLOAT_BYTES)
+        gain = llvm.float_at(at.weights + read.weights * FLOAT_BYTES)
         row = (y * read.stride + read.offset) * read.across + x * read.stride + read.offset
         for _ in range(read.kernel):
             for place in range(row, row + read.kernel):
-                marks = marks_at(at.marks, read.begin + place * chunks + chunk)
-                add_marked(lanes, sums, marks, gain)
+                marks = llvm.marks_at(at.marks, read.begin + place * chunks + chunk)
+                llvm.add_marked(lanes, sums, marks, gain)
             row += read.across
 
     @specialized(lanes)
     def advance(number, layer, y0, y1, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
-        """Advance a band of neurons by a step."""
         skip = connection_at(at.connections, 2 * number + 1)
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
-        of_lanes, sums = sums, sums + LANES[0] * FLOAT_BYTES
-        spikes, through = 0, skip.kind == IDENTITY
+        of_lanes, sums = sums, sums + plan.LANES[0] * FLOAT_BYTES
+        spikes, through = 0, skip.kind == plan.IDENTITY
         # One call in a loop: two calls could be compiled twice, for True and for False.
         for i in range(1 if through or skip.kernel == 0 else 2):
             add_connection(connection_at(at.connections, 2 * number + i), y0, y1, layer, i == 0, at, sums, shorts)
@@ -243,26 +189,26 @@ def _advance_of(lanes: int) -> Callable[..., None]:
                         add_through(skip, y, x, chunk, chunks, at, row + x * size)
                 place = layer.membranes * FLOAT_BYTES + (y * layer.width * chunks + chunk) * size
                 both = at.before + place, at.after + place
-                row_marks = at.marks + (marks + chunk) * MARK_BYTES
-                steps = chunks * size, chunks * MARK_BYTES
+                row_marks = at.marks + (marks + chunk) * plan.MARK_BYTES
+                steps = chunks * size, chunks * plan.MARK_BYTES
                 fire_row(lanes, layer.width, row, both, row_marks, of_lanes, steps, neuron)
             count = layer.lists + y * layer.row
             begin = begin_row(layer, y, count, at)
             for x in range(layer.width):
                 for chunk in range(chunks):
-                    bits = types.uint64(marks_at(at.marks, marks + x * chunks + chunk))
+                    bits = types.uint64(llvm.marks_at(at.marks, marks + x * chunks + chunk))
                     count = _list_spikes(at.lists, count, chunk * lanes, bits)
-                put_begin(at.begins, begin + x + 1, count)
+                llvm.put_begin(at.begins, begin + x + 1, count)
             end_row(layer, begin, count, at)
             spikes += count - layer.lists - y * layer.row
-        totals = at.totals + (layer.totals + y0 // layer.band * TOTALS) * FLOAT_BYTES
-        put_float(totals, 0, spikes)
-        put_float(totals, 1, drain_sum(lanes, of_lanes))
+        totals = at.totals + (layer.totals + y0 // layer.band * plan.TOTALS) * FLOAT_BYTES
+        llvm.put_float(totals, 0, spikes)
+        llvm.put_float(totals, 1, llvm.drain_sum(lanes, of_lanes))
 
     return advance
 
 
-_advance_64, _advance_32, _advance_16 = map(_advance_of, LANES)
+_advance_64, _advance_32, _advance_16 = map(_advance_of, plan.LANES)
 
 
 @inlined
@@ -293,39 +239,38 @@ def _pool(read, pooled, y, at):  # type: ignore[no-untyped-def]
         for ky in range(read.kernel):
             row = read.begin + (y * read.stride + ky + read.offset) * read.across
             left = row + x * read.stride + read.offset
-            for i in range(begin_at(at.begins, left), begin_at(at.begins, left + read.kernel)):
-                put_spike(at.lists, count, spike_at(at.lists, i))
+            for i in range(llvm.begin_at(at.begins, left), llvm.begin_at(at.begins, left + read.kernel)):
+                llvm.put_spike(at.lists, count, llvm.spike_at(at.lists, i))
                 count += 1
-        put_begin(at.begins, begin + x + 1, count)
+        llvm.put_begin(at.begins, begin + x + 1, count)
     end_row(pooled, begin, count, at)
 
 
 @compiled
 def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
     """Add to a band's currents the weights of the read-out that its spikes reach through the read-out's pools."""
-    currents = at.currents + (tap.currents + y0 // layer.band * (at.classes + GAP)) * FLOAT_BYTES
+    currents = at.currents + (tap.currents + y0 // layer.band * (at.classes + plan.GAP)) * FLOAT_BYTES
     for y in range(y0, min(y1, tap.rows * tap.side)):
         for x in range(tap.columns * tap.side):
             pixel = layer.begin + (y + layer.pad) * layer.across + x + layer.pad
-            first, last = begin_at(at.begins, pixel), begin_at(at.begins, pixel + 1)
+            first, last = llvm.begin_at(at.begins, pixel), llvm.begin_at(at.begins, pixel + 1)
             pooled = y // tap.side * tap.columns + x // tap.side
             for chunk in range(at.classes // 16):
                 place = (chunk * tap.rows * tap.columns + pooled) * tap.inputs * 16
                 rows = at.weights + (tap.weights + place) * FLOAT_BYTES
                 held = currents + chunk * 16 * FLOAT_BYTES
                 for i in range(first, last):
-                    add_floats(16, held, rows_of(1, SIXTEEN, rows, at.lists, i), 0)
+                    llvm.add_floats(16, held, llvm.rows_of(1, plan.SIXTEEN, rows, at.lists, i), 0)
 
 
 @inlined
 def _word(words, of_layer, number, i):  # type: ignore[no-untyped-def]
-    """Return the address of a layer's i-th word, where each layer has ``of_layer`` of them."""
-    return words + (number * of_layer + i) * TICKET_WORDS * 8
+    """Return the address of the i-th of the ``of_layer`` words of a layer."""
+    return words + (number * of_layer + i) * plan.TICKET_WORDS * 8
 
 
 @inlined
 def _bands_of(layer):  # type: ignore[no-untyped-def]
-    """Return how many bands a layer has."""
     return (layer.height + layer.band - 1) // layer.band
 
 
@@ -335,8 +280,8 @@ def _deal_bands(at, epoch):  # type: ignore[no-untyped-def]
     for number in range(1, at.depth):
         bands = _bands_of(feature_map_at(at.layers, number))
         for thread in range(at.threads):
-            begun = epoch * MAX_BANDS + bands * thread // at.threads
-            store_release(_word(at.tickets, at.threads, number, thread), begun)
+            begun = epoch * plan.MAX_BANDS + bands * thread // at.threads
+            llvm.store_release(_word(at.tickets, at.threads, number, thread), begun)
 
 
 @compiled
@@ -349,27 +294,26 @@ def _claim_band(tickets, threads, number, bands, epoch, thread):  # type: ignore
         owner = (thread + other) % threads
         word, last = _word(tickets, threads, number, owner), bands * (owner + 1) // threads
         while True:
-            begun = load_acquire(word)
-            if begun // MAX_BANDS != epoch or begun % MAX_BANDS >= last:
+            begun = llvm.load_acquire(word)
+            if begun // plan.MAX_BANDS != epoch or begun % plan.MAX_BANDS >= last:
                 break
-            if compare_and_swap(word, begun, begun + 1):
-                return begun % MAX_BANDS
+            if llvm.compare_and_swap(word, begun, begun + 1):
+                return begun % plan.MAX_BANDS
     return -1
 
 
 @inlined
 def _await(at, number, band, epoch):  # type: ignore[no-untyped-def]
-    """Wait until a band is finished; return after how many looks it was."""
+    """Wait until a band is finished; return the looks at it."""
     word, looks = _word(at.finished, at.bands, number, band), 0
-    while load_acquire(word) != epoch:
+    while llvm.load_acquire(word) != epoch:
         looks += 1
     return looks
 
 
 @inlined
 def _finish_band(at, number, band, epoch):  # type: ignore[no-untyped-def]
-    """Say that a band is finished."""
-    store_release(_word(at.finished, at.bands, number, band), epoch)
+    llvm.store_release(_word(at.finished, at.bands, number, band), epoch)
 
 
 @inlined
@@ -399,12 +343,12 @@ def _do_band(number, band, rule, at, sums, shorts, layers_64, layers_32, layers_
     """Advance a band of a pool, or of neurons and what the read-out gets from their spikes."""
     layer, read = feature_map_at(at.layers, number), connection_at(at.connections, 2 * number)
     y0, y1 = band * layer.band, min((band + 1) * layer.band, layer.height)
-    if read.kind == POOL_LISTS:
+    if read.kind == plan.POOL_LISTS:
         for y in range(y0, y1):
             _pool(read, layer, y, at)
     else:
         _, threshold, resets, _ = rule
-        neuron = (float_at(at.alphas + number * FLOAT_BYTES), threshold, resets)
+        neuron = (llvm.float_at(at.alphas + number * FLOAT_BYTES), threshold, resets)
         advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_32, layers_16)
         for i in range(at.taps_in_all):
             tap = tap_at(at.taps, i)
@@ -415,7 +359,7 @@ def _do_band(number, band, rule, at, sums, shorts, layers_64, layers_32, layers_
 @inlined
 def _take_part(epoch, thread, board, rule, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step that is on the board, with other threads; return the looks at their bands."""
-    at, looks = addresses_at(board + ADDRESSES * 8, 0), 0
+    at, looks = addresses_at(board + plan.ADDRESSES * 8, 0), 0
     for number in range(1, at.depth):
         bands = _bands_of(feature_map_at(at.layers, number))
         band = _claim_band(at.tickets, at.threads, number, bands, epoch, thread)
@@ -440,16 +384,16 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
             continue
         totals = at.totals + layer.totals * FLOAT_BYTES
         for band in range(_bands_of(layer)):
-            spikes += float_at(totals + band * TOTALS * FLOAT_BYTES)
-            total += float_at(totals + (band * TOTALS + 1) * FLOAT_BYTES)
+            spikes += llvm.float_at(totals + band * plan.TOTALS * FLOAT_BYTES)
+            total += llvm.float_at(totals + (band * plan.TOTALS + 1) * FLOAT_BYTES)
         neurons = layer.height * layer.width * layer.outputs
         shares[hidden], means[hidden] = spikes / neurons, total / neurons
         hidden += 1
     shares[hidden] = means[hidden] = 0
     for k in range(output.size):
-        current = float_at(at.bias + k * FLOAT_BYTES)
-        for band in range(0, at.currents_in_all, at.classes + GAP):
-            current += float_at(at.currents + (band + k) * FLOAT_BYTES)
+        current = llvm.float_at(at.bias + k * FLOAT_BYTES)
+        for band in range(0, at.currents_in_all, at.classes + plan.GAP):
+            current += llvm.float_at(at.currents + (band + k) * FLOAT_BYTES)
         old = before[before.size - output.size + k]
         new = current + alpha * (float32(0) if fires and resets and old >= threshold else old)
         after[after.size - output.size + k] = new
@@ -471,17 +415,17 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, layers_64
     them.
     """
     after, output, both = written
-    epoch = load_acquire(board + EPOCH * 8) + 1
-    store_release(board + FRAME * 8, frame)
-    store_release(board + BEFORE * 8, types.int64(before.ctypes.data))
-    store_release(board + AFTER * 8, types.int64(after.ctypes.data))
-    at = addresses_at(board + ADDRESSES * 8, 0)
+    epoch = llvm.load_acquire(board + plan.EPOCH * 8) + 1
+    llvm.store_release(board + plan.FRAME * 8, frame)
+    llvm.store_release(board + plan.BEFORE * 8, types.int64(before.ctypes.data))
+    llvm.store_release(board + plan.AFTER * 8, types.int64(after.ctypes.data))
+    at = addresses_at(board + plan.ADDRESSES * 8, 0)
     _deal_bands(at, epoch)
     for i in range(at.currents_in_all):
-        put_float(at.currents, i, float32(0))
-    store_release(board + EPOCH * 8, epoch)
+        llvm.put_float(at.currents, i, float32(0))
+    llvm.store_release(board + plan.EPOCH * 8, epoch)
     if not alone:
-        store_release(board + CALLED * 8, epoch)
+        llvm.store_release(board + plan.CALLED * 8, epoch)
     # A literal 0 is a type of its own, for which everything would be compiled a second time.
     looks = _take_part(epoch, types.int64(0), board, rule, sums, shorts, layers_64, layers_32, layers_16)
     looks += _await_all(at, epoch)
@@ -494,7 +438,7 @@ def help_steps(board, rule, sums, shorts, layers_64, layers_32, layers_16, threa
     """Help with steps after ``epoch``; return the last one's number after ``patience`` looks without another."""
     looks = 0
     while looks < patience:
-        newest = load_acquire(board + CALLED * 8)
+        newest = llvm.load_acquire(board + plan.CALLED * 8)
         if newest == epoch:
             looks += 1
             continue

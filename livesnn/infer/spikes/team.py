@@ -12,18 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.compiled import forget_stale
-from livesnn.infer.spikes.plan import (
-    ADDRESSES,
-    CALLED,
-    EPOCH,
-    LANES,
-    TICKET_WORDS,
-    Addresses,
-    FeatureMap,
-    FloatArray,
-    Plan,
-    zeros,
-)
+from livesnn.infer.spikes import plan
+from livesnn.infer.spikes.plan import FeatureMap, FloatArray, Plan, zeros
 from livesnn.infer.spikes.step import help_steps, run_step
 from livesnn.threads import WAKE_S, Worker
 
@@ -37,11 +27,7 @@ LOOKS_TIMED = 50_000
 """Looks by which it is measured how long one takes: 13 to 50 µs in all."""
 
 LATE_S, LATE_SHARE = 0.001, 1 / 3
-"""The caller has waited for a helper that lost its processor if it waited for longer than both.
-
-A system takes a processor away for milliseconds. In a step of a large network one of them is usual, but not a third
-of the step.
-"""
+"""A helper lost its processor if the caller waited for longer than both: systems take it away for milliseconds."""
 
 LATE_EVERY, LATE_AT_ONCE = 120, 3
 """Helpers may be late in one of so many steps, which leaves p99 as it is, and so many times in a row."""
@@ -57,7 +43,6 @@ class HelperPolicy(NamedTuple):
     pause: int = FIRST_PAUSE  # steps of the next pause: they double, until helpers are on time for a while
 
     def after_alone(self) -> HelperPolicy:
-        """Return what follows a step without helpers."""
         return self._replace(alone=self.alone - 1) if self.alone else self
 
     def after_helped(self, step_s: float, waited_s: float) -> HelperPolicy:
@@ -71,9 +56,9 @@ class HelperPolicy(NamedTuple):
 
 
 class _Shared(NamedTuple):
-    """What all threads share: the board and its address, the arrays that it points to, and the rule."""
+    """What all threads share: the board, the arrays that it points to, and the rule."""
 
-    address: int
+    address: int  # of the board
     board: npt.NDArray[np.int64]
     network: Plan
     words: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -88,10 +73,7 @@ class Scratch(NamedTuple):
 
 
 class ThreadTeam:
-    """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to.
-
-    A helper that has begun a band may lose its processor: `helping` says whether they are called.
-    """
+    """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to."""
 
     def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
         self._shared = _share(network, rule, threads)
@@ -108,12 +90,12 @@ class ThreadTeam:
 
     @property
     def steps(self) -> int:
-        return int(self._shared.board[EPOCH])
+        return int(self._shared.board[plan.EPOCH])
 
     @property
     def last_with_helpers(self) -> int:
         """Which of them was the last that the helpers were called to; 0: none."""
-        return int(self._shared.board[CALLED])
+        return int(self._shared.board[plan.CALLED])
 
     def step(
         self,
@@ -148,23 +130,23 @@ class ThreadTeam:
 def _share(network: Plan, rule: Rule, threads: int) -> _Shared:
     maps = [FeatureMap(*row) for row in network.layers.tolist()]
     depth, bands = len(maps), max(-(-layer.height // layer.band) for layer in maps[1:])
-    words = zeros(depth * threads * TICKET_WORDS, np.int64), zeros(depth * bands * TICKET_WORDS, np.int64)
+    words = zeros(depth * threads * plan.TICKET_WORDS, np.int64), zeros(depth * bands * plan.TICKET_WORDS, np.int64)
     arrays = {name: array for name, array in network._asdict().items() if isinstance(array, np.ndarray)}
     where = {name: _address(array) for name, array in arrays.items()}
-    addresses = Addresses(
+    addresses = plan.Addresses(
         frame=0, before=0, after=0, **where, tickets=_address(words[0]), finished=_address(words[1]), depth=depth,
         taps_in_all=len(network.taps), classes=network.bias.size, currents_in_all=network.currents.size,
         threads=threads, bands=bands,
     )  # fmt: skip
-    board = zeros(ADDRESSES + len(addresses), np.int64)
-    board[ADDRESSES:] = addresses
+    board = zeros(plan.ADDRESSES + len(addresses), np.int64)
+    board[plan.ADDRESSES :] = addresses
     return _Shared(_address(board), board, network, words, rule)
 
 
 def make_scratch(network: Plan) -> Scratch:
     found = network.layers[:, FeatureMap._fields.index("lanes")].tolist()
-    layers = (found.count(lanes) or None for lanes in LANES)
-    arrays = zeros(LANES[0] + network.scratch, np.float32), zeros(network.scratch, np.int16)
+    layers = (found.count(lanes) or None for lanes in plan.LANES)
+    arrays = zeros(plan.LANES[0] + network.scratch, np.float32), zeros(network.scratch, np.int16)
     return Scratch((*map(_address, arrays), *layers), arrays)
 
 
