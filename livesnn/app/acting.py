@@ -85,7 +85,7 @@ class Acting:
         self._cannot_record = False
         self._dropped = 0
         self._rules = self._settings.now.actions
-        self._runner = ActionRunner(self._rules, self._failures.append, elsewhere=RECORDING)
+        self._runner = ActionRunner(self._rules, self._failures.append)
         self.toast = Toast(window.view)
         self._player.see = self._see
 

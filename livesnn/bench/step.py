@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -17,13 +18,12 @@ import onnxruntime
 
 from livesnn import subprocesses
 from livesnn.bench import EngineName, spread
-from livesnn.bench.memory_source import MemorySource
 from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events.packet import EventSource, Resolution
+from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.events.pipeline import open_pipeline
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import Frame, Slicer, frames
 from livesnn.infer.cost import mean_density
 from livesnn.infer.load import load_model, model_folder
 from livesnn.infer.model import Model, State, zero_state
@@ -150,14 +150,10 @@ def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTime
 
 
 def inputs_of(card: ModelCard, source: str, most: int) -> list[Frame]:
-    opened: EventSource
-    if source:
-        opened = event_source(open_source(source))
-    else:
-        duration_us = 12_000_000
-        events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
-        opened = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
-    with closing(opened):
+    if not source:
+        events = moving_blob(400_000, SENSOR, seed=1, duration_us=12_000_000)
+        return Slicer(SENSOR, card.input).push(Packet(events))[:most]
+    with closing(event_source(open_source(source))) as opened:
         inputs = list(islice(frames(opened, card.input), most))
     if not inputs:
         raise DataError(f"{source} is shorter than one frame of {card.name}: give a longer recording")
@@ -250,6 +246,33 @@ class BoundOnnx:
 
 
 STARTUP_LIMIT_S = 120
+PACKET_US = 1000
+
+
+class PacedSource(Closing):
+    """EVENTS_DTYPE [N] as a live `EventSource`, a packet each millisecond in real time, with no packet lost."""
+
+    live = True
+    name = ""
+    warnings = ()
+    resolution = SENSOR
+
+    def __init__(self, events: Events, duration_us: int) -> None:
+        self.counters = SourceCounters()
+        self._ends_us = np.arange(PACKET_US, duration_us + 1, PACKET_US)
+        self._packets = np.split(events, np.searchsorted(events["t"], self._ends_us[:-1]))
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[Packet]:
+        begun_s = time.perf_counter()
+        for events, end_us in zip(self._packets, self._ends_us.tolist(), strict=True):
+            if self._closed.wait(max(0.0, begun_s + end_us / 1e6 - time.perf_counter())):
+                return
+            self.counters.events += events.size
+            yield Packet(events, time.perf_counter())
+
+    def close(self) -> None:
+        self._closed.set()
 
 
 def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, float]]:
@@ -259,8 +282,7 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
     for events_per_s in (100_000, 1_000_000):
         duration_us = int(seconds * 1e6)
         events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
-        paced = MemorySource(events, SENSOR, duration_us=duration_us)
-        with open_pipeline(paced) as source:
+        with open_pipeline(PacedSource(events, duration_us)) as source:
             results = list(run_frames(frames(source, loaded.card.input), loaded))
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
         measured[f"{events_per_s:.0e} ev/s"] = {

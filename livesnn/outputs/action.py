@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from livesnn.console import json_line
+from livesnn.console import json_line, one_line
 from livesnn.errors import LivesnnError, error_message
 from livesnn.events.packet import Closing
 from livesnn.infer.decide import STALE_US
@@ -26,8 +26,6 @@ from livesnn.subprocesses import run_apart
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
 
 ANY = ""  # In place of a class: any gesture, which `OTHER` isn't.
-
-
 COMMAND_LIMIT_S = 30.0  # A command that takes longer is ended.
 
 ADDRESS_LIMIT_S = 5.0
@@ -39,14 +37,14 @@ LAST_PATIENCE_S = 2.0  # for what is being done at the end
 
 ActionKind = Literal["command", "post", "record", "stop_recording"]
 RECORDING: tuple[ActionKind, ...] = ("record", "stop_recording")
-"""Kinds that only somebody who can record does."""
+"""Kinds that the window does; `ActionRunner.see` only returns them."""
 
 
 @dataclass(frozen=True)
 class Action:
     """What is done. Raises LivesnnError if the program or the address is missing, or the address isn't one of HTTP.
 
-    A command is a program, never a shell. "record" and "stop_recording" are for who can record; `perform` can't.
+    A command is a program, never a shell.
     """
 
     kind: ActionKind
@@ -143,27 +141,24 @@ class Firing(NamedTuple):
 
 
 def perform(firing: Firing, stop: threading.Event) -> None:
-    """Do what a rule says and wait for its end; ``stop`` ends a command at once.
+    """Run a program or call an address and wait for its end; ``stop`` ends a program at once.
 
-    Raises LivesnnError when it fails, takes too long, or is for somebody who can record.
+    Raises LivesnnError when it fails or takes too long.
     """
     action = firing.rule.action
-    match action.kind:
-        case "command":
-            facts = {f"LIVESNN_{name.upper()}": str(value) for name, value in firing.facts.items()}
-            if shutil.which(action.arguments[0]) is None:
-                raise LivesnnError("there is no such program: give its name or its full path")
-            run_apart([*action.arguments], stop, limit_s=COMMAND_LIMIT_S, variables={**os.environ, **facts})
-        case "post":
-            _post(action.address, json_line(firing.facts))
-        case _:
-            raise LivesnnError("recording only works in the window")
+    if action.kind == "post":
+        _post(action.address, json_line(firing.facts))
+        return
+    facts = {f"LIVESNN_{name.upper()}": str(value) for name, value in firing.facts.items()}
+    if shutil.which(action.arguments[0]) is None:
+        raise LivesnnError("there is no such program: give its name or its full path")
+    run_apart([*action.arguments], stop, limit_s=COMMAND_LIMIT_S, variables={**os.environ, **facts})
 
 
 def _post(address: str, body: bytes) -> None:
     import asyncio
 
-    from aiohttp import ClientConnectorError, ClientError, ClientResponseError, ClientSession, ClientTimeout
+    from aiohttp import ClientError, ClientSession, ClientTimeout
 
     async def post() -> None:
         headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
@@ -174,12 +169,7 @@ def _post(address: str, body: bytes) -> None:
     try:
         asyncio.run(post())
     except (OSError, ClientError, ValueError) as error:  # a time-out is an OSError
-        why = str(error) or "timed out"
-        if isinstance(error, ClientResponseError):
-            why = " ".join([str(error.status), *error.message.splitlines()[:1]])
-        elif isinstance(error, ClientConnectorError):
-            number = error.errno or 0  # below 0: of a name server
-            why = os.strerror(number) if number > 0 else error.os_error.strerror or why
+        why = one_line(str(error)) or "timed out"
         raise LivesnnError(f"{why}: check the address, and what answers there") from error
 
 
@@ -203,7 +193,7 @@ class ActionRunner(Closing):
 
     ``on_failure`` is called there with a line for people, once for each rule until its action succeeds again. Of a
     ``live`` source, `see` never waits, and what can't be done in time is dropped and counted. Otherwise `see` waits,
-    so that every decision of a recording is acted on. ``elsewhere`` are kinds of action that the caller does.
+    so that every decision of a recording is acted on.
     """
 
     def __init__(
@@ -213,10 +203,8 @@ class ActionRunner(Closing):
         *,
         live: bool = True,
         do: Callable[[Firing, threading.Event], None] = perform,
-        elsewhere: Sequence[ActionKind] = (),
     ) -> None:
-        self._on_failure, self._do, self._elsewhere = on_failure, do, elsewhere
-        self._live = live
+        self._on_failure, self._do, self._live = on_failure, do, live
         self._failing: set[Rule] = set()
         self._queue: BoundedQueue[tuple[Firing, float]] = BoundedQueue(  # since when it waits
             policy="drop_oldest" if live else "block",
@@ -249,8 +237,7 @@ class ActionRunner(Closing):
         return fired
 
     def put(self, firing: Firing) -> None:
-        """Do what a firing says soon, unless the caller does it."""
-        if firing.rule.action.kind not in self._elsewhere:
+        if firing.rule.action.kind not in RECORDING:
             self._worker.start()
             self._queue.put((firing, time.perf_counter()))
 

@@ -21,13 +21,9 @@ from livesnn.progress import Notify
 from livesnn.threads import BoundedQueue, Worker
 
 FLUSH_S = 0.5  # What waits for receivers when the loop is closed has so long to be sent.
-
 STUCK_S = 10.0  # After so long a receiver that takes nothing is let go, because it takes up a place.
-
 RETRY_S = 2.0  # Between two attempts of an output that has failed.
-
 SELDOM_S = 10.0  # Least time between two lines about the same kind of trouble.
-
 LAST_PORT = 65_535
 
 
@@ -102,7 +98,6 @@ class Feed:
         self._receivers: list[Receiver] = []
         self._before: Counter[str] = Counter()  # of those who have left
         self._ended = False
-        self._left = asyncio.Event()
         loop.feeds.append(self)
 
     @property
@@ -146,7 +141,6 @@ class Feed:
             with self._lock:
                 self._receivers.remove(receiver)
                 self._before.update(sent=receiver.taken, missed=receiver.dropped)
-            self._left.set()
 
     def let_go(self) -> None:
         """Let everyone leave once they have taken what waits; from any thread."""
@@ -165,12 +159,6 @@ class Feed:
         with self._lock:
             self._ended = True
         self.let_go()
-
-    async def emptied(self) -> None:
-        """Wait until everyone has left."""
-        while self._receivers:
-            self._left.clear()
-            await self._left.wait()
 
 
 class Output(Protocol):
@@ -244,10 +232,9 @@ class OutputLoop(Closing):
         await self._closing.wait()
         for feed in self.feeds:
             feed.end()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_S):
-                for feed in self.feeds:
-                    await feed.emptied()
+        ends_s = time.monotonic() + FLUSH_S
+        while any(feed.receivers for feed in self.feeds) and time.monotonic() < ends_s:
+            await asyncio.sleep(0.005)
 
     def _say_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         raised = context.get("exception")
@@ -295,18 +282,14 @@ class Seldom:
         self._clock = clock
         self._lock = threading.Lock()
         self._said_s: dict[str, float] = {}
-        self._left_out: Counter[str] = Counter()
 
     def __call__(self, kind: str, line: str) -> None:
-        """Say a line, or leave it out and count it: the next one of this kind tells how many."""
         now_s = self._clock()
         with self._lock:
             if now_s - self._said_s.get(kind, -SELDOM_S) < SELDOM_S:
-                self._left_out[kind] += 1
                 return
             self._said_s[kind] = now_s
-            more = self._left_out.pop(kind, 0)
-        self.at_once(f"{line} ({more} more like it)" if more else line)
+        self.at_once(line)
 
 
 def listening_socket(address: Address) -> socket.socket:

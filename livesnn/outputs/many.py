@@ -169,31 +169,34 @@ def _why_not(error: BaseException) -> str:
 # Where rows go
 
 
+_CSV_COLUMNS = ("file", "model", "options", *get_type_hints(Summary))
+
+
 class Table(Closing):
-    """A text file of rows, each added in one step, that can be read at any time, even after its writer was killed.
+    """A file of rows, each added in one step, that can be read at any time, even after its writer was killed.
 
+    A row is a line of JSON, or of a .csv file, in which lists and objects are JSON in their cells, without ``lines``.
     Half a row, as of a computer without power, is cut off when the file is opened; of another file, nothing is.
+    Raises ValueError, LookupError or csv.Error where the file is another one.
     """
-
-    beginning: bytes
-    """What each such file begins with."""
-    header = b""
-    """What is before the first row."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: dict[str, str] = {}  # the files that have a row, each with its `RunOptions` as JSON
+        self._csv = path.suffix.lower() == ".csv"
+        header = _csv_row(_CSV_COLUMNS) if self._csv else b""
+        beginning = header or b'{"file":'
         self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 (see close)
         self._size = 0  # of whole rows
         with closed_on_error(self):
             with open(path, "rb") as file:
-                if (head := file.read(len(self.beginning))) != self.beginning[: len(head)]:
+                if (head := file.read(len(beginning))) != beginning[: len(head)]:
                     raise ValueError(head)
                 file.seek(0)
                 self._read(self._whole_lines(file))
             self._file.truncate(self._size)
             if not self._size:
-                self._write(self.header)
+                self._write(header)
 
     def _whole_lines(self, file: IO[bytes]) -> Iterator[bytes]:
         for line in file:
@@ -202,12 +205,23 @@ class Table(Closing):
                 yield line
 
     def _read(self, lines: Iterator[bytes]) -> None:
-        """Fill `done`; raises ValueError, LookupError or csv.Error where the lines aren't a table."""
-        raise NotImplementedError
+        if not self._csv:
+            for line in lines:
+                row = msgspec.json.decode(line, type=_FirstFields)
+                self.done[row.file] = bytes(row.options).decode()
+            return
+        for cells in csv.DictReader(line.decode() for line in lines):
+            if cells["options"] is None:  # half a row
+                raise ValueError(cells)
+            self.done[cells["file"]] = cells["options"]
 
     def add(self, line: bytes) -> None:
         """Add a row, a line of JSON. Raises LivesnnError where it can't be written."""
-        raise NotImplementedError
+        if self._csv:
+            row = msgspec.json.decode(line)
+            values = [row[name] for name in _CSV_COLUMNS]
+            line = _csv_row(msgspec.json.encode(v).decode() if isinstance(v, list | dict) else v for v in values)
+        self._write(line)
 
     def _write(self, text: bytes) -> None:
         if self._file.seek(0, os.SEEK_END) != self._size:
@@ -218,10 +232,8 @@ class Table(Closing):
                 self._file.truncate(self._size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            advice = "free some space" if full else "check the disk and the permissions"
             raise LivesnnError(
-                f"{self.path} can't be written ({error.strerror}): {advice} and run this again, what is there is kept"
+                f"{self.path} can't be written ({error.strerror}): make room and run this again: it goes on there"
             ) from error
         self._size += written
 
@@ -229,43 +241,9 @@ class Table(Closing):
         self._file.close()
 
 
-def open_table(path: Path) -> Table:
-    """Open a table to add to it. Raises LivesnnError where that can't be, or the file isn't one."""
-    kinds: dict[str, type[Table]] = {".jsonl": JsonTable, ".csv": CsvTable}
-    if path.suffix.lower() not in kinds:
-        raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl or .csv")
-    if path.name.lower().endswith(SUFFIX):
-        raise LivesnnError(f"--out {path}: this is the name of a table of labels: choose another name")
-    if path.exists() and not path.is_file():
-        raise LivesnnError(f"--out {path}: this is a folder, a pipe or a device: give another file")
-    try:
-        return kinds[path.suffix.lower()](path)
-    except (OSError, ValueError, LookupError, csv.Error) as error:  # msgspec's are ValueErrors
-        reason = getattr(error, "strerror", None)
-        wrong = " isn't a table of livesnn run, or is damaged" if reason is None else f": {reason}"
-        raise LivesnnError(f"--out {path}{wrong}: give another file") from error
-
-
 class _FirstFields(msgspec.Struct):
     file: str
     options: msgspec.Raw
-
-
-class JsonTable(Table):
-    """A line of JSON for each recording."""
-
-    beginning = b'{"file":'
-
-    def _read(self, lines: Iterator[bytes]) -> None:
-        for line in lines:
-            known = msgspec.json.decode(line, type=_FirstFields)
-            self.done[known.file] = bytes(known.options).decode()
-
-    def add(self, line: bytes) -> None:
-        self._write(line)
-
-
-_CSV_COLUMNS = ("file", "model", "options", *get_type_hints(Summary))
 
 
 def _csv_row(cells: Iterable[object]) -> bytes:
@@ -274,19 +252,17 @@ def _csv_row(cells: Iterable[object]) -> bytes:
     return text.getvalue().encode()
 
 
-class CsvTable(Table):
-    """A row for each recording, without `lines`; lists and objects are JSON in their cells."""
-
-    beginning = header = _csv_row(_CSV_COLUMNS)
-
-    def _read(self, lines: Iterator[bytes]) -> None:
-        for row in csv.DictReader(line.decode() for line in lines):
-            if row["options"] is None:  # half a row
-                raise ValueError(row)
-            self.done[row["file"]] = row["options"]
-
-    def add(self, line: bytes) -> None:
-        row = msgspec.json.decode(line)
-        cells = [row[name] for name in _CSV_COLUMNS]
-        as_json = [msgspec.json.encode(each).decode() if isinstance(each, list | dict) else each for each in cells]
-        self._write(_csv_row(as_json))
+def open_table(path: Path) -> Table:
+    """Open a table to add to it. Raises LivesnnError where that can't be, or the file isn't one."""
+    if path.suffix.lower() not in (".jsonl", ".csv"):
+        raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl or .csv")
+    if path.name.lower().endswith(SUFFIX):
+        raise LivesnnError(f"--out {path}: this is the name of a table of labels: choose another name")
+    if path.exists() and not path.is_file():
+        raise LivesnnError(f"--out {path}: this is a folder, a pipe or a device: give another file")
+    try:
+        return Table(path)
+    except (OSError, ValueError, LookupError, csv.Error) as error:  # msgspec's are ValueErrors
+        reason = getattr(error, "strerror", None)
+        wrong = " isn't a table of livesnn run, or is damaged" if reason is None else f": {reason}"
+        raise LivesnnError(f"--out {path}{wrong}: give another file") from error

@@ -20,12 +20,9 @@ from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import OutputLoop
 
 ANSWER_S = 2.0  # The broker has so long to connect and to confirm a message.
-
-KEPT_ALIVE_S = 5
-"""After one and a half times as long without a sign of life, the broker says that livesnn is offline."""
+KEPT_ALIVE_S = 5  # After half as long again without a sign of life, the broker says that livesnn is offline.
 
 TOPIC = "livesnn"
-_NOT_THE_AUTHORITY = (9, 10, 62, 64)  # OpenSSL: not valid yet, expired, of another host or address
 _REFUSED = (134, 135)  # the broker's reasons for a wrong user or password; paho's own codes have no value
 
 
@@ -111,10 +108,10 @@ class MqttOutput:
         except aiomqtt.MqttError as error:
             if not isinstance(refused := error.__context__, ssl.SSLCertVerificationError):
                 raise ConnectionError(reason_of(error)) from error
-            advice = "give its certificate authority's certificate as --mqtt-ca FILE"
-            if refused.verify_code in _NOT_THE_AUTHORITY:
-                advice = "give the broker a certificate of its host name that is valid now, and check the clock"
-            raise SourceError(f"{self._broker} isn't trusted ({refused.verify_message}): {advice}") from error
+            raise SourceError(
+                f"{self._broker} isn't trusted ({refused.verify_message}): check its certificate and the clock, or "
+                "give its certificate authority's certificate as --mqtt-ca FILE"
+            ) from error
 
     async def _publish(self, ready: Callable[[], None]) -> None:
         broker = self._broker

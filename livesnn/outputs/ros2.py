@@ -25,7 +25,7 @@ from livesnn.console import one_line, sayable
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.ros2 import RosNode
 from livesnn.events.picture import Picture
-from livesnn.infer.decide import HYSTERESIS, Decider
+from livesnn.infer.decide import Decider
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver
 from livesnn.outputs.served_source import ServedSource
@@ -216,10 +216,10 @@ class _Node(RosNode):
     def _declare_parameters(self, started: Mapping[str, object]) -> None:
         """Declare what ROS gives at the start; and where the node is made anew, what holds. Raises LivesnnError."""
         values = {name: sayable(str(started[name])) for name in _FIXED} | _parameters(self._output.decider)
+        any_type = ParameterDescriptor(dynamic_typing=True)
         for name, value in values.items():
-            described = ParameterDescriptor(description=_DESCRIPTIONS[name], dynamic_typing=True)
             ignored = name in _FIXED or self._output.declared
-            declared = self.node.declare_parameter(name, value, described, ignore_override=ignored)
+            declared = self.node.declare_parameter(name, value, any_type, ignore_override=ignored)
             self._values[name] = declared.value
         self._output.decider, self._output.declared = _decider(self._values, self._card), True
         self.node.add_on_set_parameters_callback(self._set)
@@ -238,18 +238,7 @@ class _Node(RosNode):
         return SetParametersResult(successful=True)
 
 
-_FIXED = ("source", "model")
-_DESCRIPTIONS = {  # Of the node's parameters, by the names of livesnn serve's flags.
-    "source": "Source of the events. It can only be given at the start.",
-    "model": "Name or folder of the model. It can only be given at the start.",
-    "threshold": "Smallest probability that makes a decision.",
-    "keep": f"A decision stays until its probability falls below this. Not set: {HYSTERESIS:g} of the threshold.",
-    "smoothing": "Share of the previous frame's probabilities, from 0 to below 1.",
-    "leak": "How much less a frame counts than the one after it, from 0 to below 1.",
-    "class_threshold": "Classes with a threshold of their own, such as ['other 0.9'].",
-    "allow": "Decide only these classes.",
-    "deny": "Never decide these classes.",
-}
+_FIXED = ("source", "model")  # parameters that hold as long as the node runs
 
 
 def _parameters(decider: Decider) -> dict[str, object]:

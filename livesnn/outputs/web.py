@@ -15,12 +15,11 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import numpy.typing as npt
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from livesnn.console import json_line
@@ -46,6 +45,7 @@ LONGEST_MESSAGE = 1000  # Octets of what a page sends.
 STATUS_S = 1.0
 LONGEST_LINE = 200  # of the log, in letters: it may repeat what somebody has sent
 PICTURES_ON_THEIR_WAY = 2
+JPEG_QUALITY = 90
 
 _PAGE = {
     "/": ("index.html", "text/html"),
@@ -64,27 +64,19 @@ _HEADERS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Refusal(Exception):  # noqa: N818 (nothing is wrong here)
-    """What a program that isn't let in is told, and the kind of trouble for the log."""
-
-    def __init__(self, kind: str, told: str) -> None:
-        super().__init__(told)
-        self.kind = kind
-
-
-def check_access(host: str, origin: str | None, scheme: str, given: str | None, token: str | None) -> None:
-    """Raise Refusal where a request with these headers mustn't be answered.
+def why_refused(host: str, origin: str | None, scheme: str, given: str | None, token: str | None) -> str:
+    """Return what a request with these headers is told instead of an answer; "": it may be answered.
 
     ``given`` is its token, and ``token`` the right one. Without one, a page of another server could reach this one by
     a name of its own that leads here, so the host must be an address or this machine's name.
     """
     if origin is not None and origin != f"{scheme}://{host}":
-        raise Refusal("origin", "this page belongs to another server")
+        return "this page belongs to another server"
     if token is None:
-        if not is_own_host(host):
-            raise Refusal("host", "open it by its address")
-    elif given is None or not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
-        raise Refusal("token", "the token is missing or wrong: open the address that livesnn serve has printed")
+        return "" if is_own_host(host) else "open it by its address"
+    if given is None or not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
+        return "the token is missing or wrong: open the address that livesnn serve has printed"
+    return ""
 
 
 def is_own_host(host: str) -> bool:
@@ -118,83 +110,39 @@ def _no_pass_phrase() -> str:  # else OpenSSL asks for it on the terminal, and w
     raise ValueError("the key needs a pass phrase: openssl pkey removes it")
 
 
-@dataclass(frozen=True)
-class Quality:
-    """How pictures are sent to one page: as far as its connection takes them at once."""
-
-    level: int = 0  # index in `LEVELS`
-    quick: int = 0  # pictures in a row that were shown quickly
-
-    def after(self, seconds: float) -> Quality:
-        """Return the quality after a picture that was on the page so long after it was sent."""
-        if seconds > LATE_S:
-            return Quality(min(self.level + 1, len(LEVELS) - 1))
-        if seconds > QUICK_S or not self.level:
-            return Quality(self.level)
-        return replace(self, quick=self.quick + 1) if self.quick < STEADY else Quality(self.level - 1)
-
-
-LATE_S, QUICK_S = 0.2, 0.1
-STEADY = 60  # quick pictures before the quality rises, two seconds
-LEVELS = ((1.0, 90), (1.0, 70), (0.5, 80), (0.5, 50), (0.25, 60))
-"""Share of the picture's width and height, and JPEG quality, best first."""
-
-LEAST_WIDTH = 160  # of a picture, pixels: smaller ones save little
-
-
 class _Shared:
-    """A picture on its way to all pages, encoded once for each level that one of them has."""
+    """A picture on its way to all pages, encoded once."""
 
     def __init__(self, number: int, picture: Picture) -> None:
         self.number = number
         self._picture = picture
-        self._encoded: dict[int, asyncio.Future[bytes]] = {}
+        self._jpeg: asyncio.Future[bytes] | None = None
 
-    async def encoded(self, level: int) -> bytes:
+    async def encoded(self) -> bytes:
         """Return its number, uint32 little-endian, and a JPEG."""
-        if level not in self._encoded:
-            loop = asyncio.get_running_loop()
-            self._encoded[level] = loop.run_in_executor(pool("page-pictures", 1), self._encode, level)
-        return self.number.to_bytes(4, "little") + await asyncio.shield(self._encoded[level])
+        if self._jpeg is None:
+            self._jpeg = asyncio.get_running_loop().run_in_executor(pool("page-pictures", 1), self._encode)
+        return self.number.to_bytes(4, "little") + await asyncio.shield(self._jpeg)
 
-    def _encode(self, level: int) -> bytes:
+    def _encode(self) -> bytes:
         import cv2
 
-        scale, quality = LEVELS[level]
-        bgr: npt.NDArray[Any] = self._picture.rgb[..., ::-1]
-        scale = max(scale, LEAST_WIDTH / bgr.shape[1])
-        if scale < 1:
-            bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         # All of the colour: at half its resolution, single pixels of ON and OFF would be grey.
         sampling = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
-        parameters = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
-        done, octets = cv2.imencode(".jpg", bgr, parameters)
+        done, octets = cv2.imencode(
+            ".jpg", self._picture.rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *sampling]
+        )
         assert done
         return octets.tobytes()
 
 
 class _Viewer:
-    """A page that is open, and what is on its way to it."""
+    """A page that is open, and the pictures on their way to it: a slow connection gets fewer."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
-        self.quality = Quality()
-        self.shown = 0  # number of the last picture sent
-        self._sent_s: dict[int, float] = {}
-
-    @property
-    def takes_picture(self) -> bool:
-        return len(self._sent_s) < PICTURES_ON_THEIR_WAY
-
-    def sent(self, number: int) -> None:
-        self.shown = number
-        self._sent_s[number] = time.monotonic()
-
-    def note_shown(self, number: int) -> None:
-        sent_s = self._sent_s.pop(number, None)
-        if sent_s is not None:
-            self.quality = self.quality.after(time.monotonic() - sent_s)
-            self.receiver.wake()
+        self.sent = 0  # number of the last picture sent
+        self.on_their_way: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -316,11 +264,9 @@ class WebOutput:
         host = request.headers.get("Host", "")  # aiohttp's own would ask a name server, and wait, without one
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         token = given if scheme.lower() == "bearer" else request.query.get("token")
-        try:
-            check_access(host, request.headers.get("Origin"), request.scheme, token, self._token)
-        except Refusal as refusal:
-            self._say(refusal.kind, f"{self.name}: {request.remote} was refused: {refusal}")
-            return web.Response(status=403, text=f"{refusal}\n")
+        if why := why_refused(host, request.headers.get("Origin"), request.scheme, token, self._token):
+            self._say("refused", f"{self.name}: {request.remote} was refused: {why}")
+            return web.Response(status=403, text=f"{why}\n")
         return await handler(request)
 
     # The page
@@ -362,12 +308,17 @@ class WebOutput:
             await self._send(page, json_line({"hello": greeting, "status": self._status()}))
             while not receiver.ended:
                 await receiver.woken()
-                for message in newest_row(receiver.take_all()):
-                    await self._send(page, message.octets)
+                messages = receiver.take_all()
+                newest = next((each for each in reversed(messages) if each.row is not None), None)
+                for message in messages:
+                    if message.row is None or message is newest:
+                        await self._send(page, message.octets)
                 picture = self._picture
-                if picture is not None and picture.number != viewer.shown and viewer.takes_picture:
-                    octets = await picture.encoded(viewer.quality.level)
-                    viewer.sent(picture.number)
+                takes_picture = len(viewer.on_their_way) < PICTURES_ON_THEIR_WAY
+                if picture is not None and picture.number != viewer.sent and takes_picture:
+                    octets = await picture.encoded()
+                    viewer.sent = picture.number
+                    viewer.on_their_way.add(picture.number)
                     async with asyncio.timeout(STUCK_S):
                         await page.send_bytes(octets)
                 await asyncio.sleep(1 / PICTURES_PER_S)
@@ -395,8 +346,9 @@ class WebOutput:
             request = decode_json(text, PageRequest)
         except msgspec.MsgspecError:
             return False
-        if request.shown is not None:
-            viewer.note_shown(request.shown)
+        if request.shown in viewer.on_their_way:
+            viewer.on_their_way.remove(request.shown)
+            viewer.receiver.wake()
         if request.do is None:
             return True
         if not self._control:
@@ -424,15 +376,13 @@ class WebOutput:
         await response.prepare(request)
         keep_little(request.transport, KEPT_BYTES)
         with self._decisions.programs.join(str(request.remote)) as receiver, self._letting_go(receiver, request):
-            await self._write_event(response, json_line(self._decisions.greeting))
-            while (message := await receiver.next()) is not None:
-                await self._write_event(response, message.octets)
+            message: Message | None = Message(json_line(self._decisions.greeting))
+            while message is not None:
+                async with asyncio.timeout(STUCK_S):
+                    await response.write(b"data: " + message.octets + b"\n")
+                message = await receiver.next()
             await response.write_eof()
         return response
-
-    async def _write_event(self, response: web.StreamResponse, line: bytes) -> None:
-        async with asyncio.timeout(STUCK_S):
-            await response.write(b"data: " + line + b"\n")
 
     async def _get_status(self, request: web.Request) -> web.Response:
         return web.Response(body=json_line(self._status()), content_type="application/json")
@@ -451,12 +401,6 @@ class WebOutput:
             "outputs": {feed.kind: feed.counts() for feed in self._loop.feeds},
             "recording": self._source.recording(),
         }
-
-
-def newest_row(messages: list[Message]) -> list[Message]:
-    """Return the messages without rows that a newer one follows."""
-    newest = next((message for message in reversed(messages) if message.row is not None), None)
-    return [message for message in messages if message.row is None or message is newest]
 
 
 async def _add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:

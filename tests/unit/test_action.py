@@ -153,8 +153,7 @@ def test_a_command_gets_its_arguments_as_they_are_and_the_decision_in_its_enviro
     [
         (Action("command", ("no-such-program",)), "no such program"),
         (python("import sys; sys.exit('out of paper')"), "out of paper"),
-        (Action("post", ("http://127.0.0.1:1/",)), "^Connection refused: check the address"),
-        (Action("record"), "in the window"),
+        (Action("post", ("http://127.0.0.1:1/",)), "127.0.0.1:1.*: check the address"),
         (Action("command", (sys.executable, "\0")), "embedded null byte"),
         (python("import sys; sys.exit('y' * 100_000)"), "y" * 500 + "…"),
     ],
@@ -290,7 +289,7 @@ def test_a_failing_action_is_said_once_until_it_succeeds_again() -> None:
 
 def test_what_the_caller_does_is_only_returned() -> None:
     rules = [Rule(Action("record"), "wave"), Rule(Action("stop_recording"), "clap")]
-    with closing(ActionRunner(rules, pytest.fail, elsewhere=("record", "stop_recording"))) as runner:
+    with closing(ActionRunner(rules, pytest.fail)) as runner:
         fired = [
             *runner.see(result(0, "wave")),
             *runner.see(result(50, "wave")),
