@@ -72,7 +72,7 @@ STUDIES = {
     "people": ("people",),
     "transfer": ("accuracy", "transfer"),
     "sensors": ("accuracy", "sensors"),
-    "teach": ("accuracy", "teach"),
+    "teach": ("teaching",),
     "formats": ("format_peers",),
     "sustained": ("sustained",),
     "train": ("train_peers",),
@@ -87,7 +87,7 @@ def run_study(name: str, *arguments: str) -> int:
     file = repository / "tests" / "benchmarks" / f"{script}.py"
     if not file.exists():
         raise LivesnnError(f"{name} is measured by a script of the repository: clone it, and run it there")
-    sys.path.insert(0, str(repository))
+    sys.path[:0] = [str(file.parent), str(repository)]
     sys.argv = [f"livesnn bench {name}", *first, *arguments]
     runpy.run_path(str(file), run_name="__main__")
     return 0

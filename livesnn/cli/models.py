@@ -16,7 +16,7 @@ from livesnn.cli.options import AS_USUAL, DecisionFlags, Engine, Seconds
 from livesnn.cli.parser import Flag, Parser, UsageError
 from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
-from livesnn.files import expanded, replace_file
+from livesnn.files import cannot_write, expanded, replace_file
 from livesnn.subprocesses import keep_freed_memory
 from livesnn.train.datasets.names import Name as DataSetName
 from livesnn.train.datasets.names import SplitName
@@ -226,8 +226,9 @@ def evaluate(
     if to_card:
         if split != "test" or stream is not None or card.dataset != dataset or card.taught or card.renamed:
             raise DataError(
-                f"--to-card records the accuracy on the test split of {card.dataset or 'nothing'}, without --stream "
-                "and for a model that wasn't taught a class: leave it out"
+                f"--to-card records how a model does on clips of its own test, and {card.name} was trained on "
+                f"{card.dataset or 'something else'}{' and taught since' if card.taught or card.renamed else ''}: "
+                "give that --dataset and --split test without --stream, or leave --to-card out"
             )
         from livesnn.train.model_folder import record_test  # before minutes of measuring: it needs onnx
     if stream is not None:
@@ -343,7 +344,10 @@ def export(
         raise ModelError(f"--dt can't be {dt:g}: give seconds from 1e-9 to 1e6, such as 0.0001")
     folder = model_folder(model)
     octets, card, dt = _nir(folder, dt) if nir else (*_onnx(folder), None)
-    replace_file(out, octets)
+    try:
+        replace_file(out, octets)
+    except OSError as error:
+        raise cannot_write(out, error) from error
     if json:
         said = {"model": card.name, "out": str(out), "octets": len(octets), "classes": card.classes, "dt": dt}
         write_json(said)
