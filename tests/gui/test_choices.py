@@ -187,6 +187,7 @@ def test_recent_sources_are_listed_newest_first_and_play_again(
     window = make_window()
     play(qtbot, window, other)
     play(qtbot, window, recording)
+    qtbot.waitUntil(lambda: window.settings.now.recent == (str(recording), str(other)))
     listed = window.commands.recent.actions()
     assert [action.text().split()[0] for action in listed[:2]] == ["bar.npz", "wide.npz"]
     assert listed[1].shortcut().toString() == "Alt+2"
