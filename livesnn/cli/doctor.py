@@ -1,35 +1,24 @@
-"""`livesnn doctor`: a process for each probe, any of which may crash or hang; and the report for an issue."""
+"""`livesnn doctor`: a process for each probe, any of which may crash or hang."""
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import platform
-import re
 import shlex
 import signal
 import subprocess
-import sys
-import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from functools import partial
-from importlib import metadata
-from pathlib import Path
-from typing import Any, Literal, get_origin, get_type_hints
 
 import msgspec
 
 from livesnn import __version__, subprocesses
-from livesnn.bench import machine
 from livesnn.cli.probes import PROBES, Findings, finding
-from livesnn.console import json_line, one_line, say, write, write_json
-from livesnn.errors import LivesnnError
+from livesnn.console import one_line, say, write, write_json
 from livesnn.json_text import decode_json
-from livesnn.paths import log_file
 from livesnn.subprocesses import last_line
 from livesnn.threads import pool, usable_processors
 
@@ -42,16 +31,13 @@ LIMIT_S = 90.0
 _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken USB device may stay
 
 
-def doctor(*, json: bool = False, report: bool = False) -> int:
+def doctor(*, json: bool = False) -> int:
     """Check this machine and say how to fix what doesn't work.
 
     Parameters
     ----------
     json
         Print JSON.
-    report
-        Write livesnn-report-TIME.zip to the current folder, to attach to an issue. It has the checks, versions,
-        settings and the last log, without names or paths.
     """
     if probe := os.environ.get(PROBE):
         write_json(PROBES[probe]())
@@ -68,84 +54,7 @@ def doctor(*, json: bool = False, report: bool = False) -> int:
     else:
         states = [check.state for check in total.checks]
         say(f"livesnn doctor: problems: {states.count('problem')}, warnings: {states.count('warning')}")
-    if report:
-        file = write_report(Path.cwd(), total)
-        say(f"livesnn doctor: look through {file.name}, then attach it to an issue")
     return 0 if total.ok else 1
-
-
-def write_report(folder: Path, found: Findings) -> Path:
-    """Write a zip with all that helps to explain a fault on this machine, without names and paths of people."""
-    from livesnn.app.settings import user_settings
-
-    file = folder / time.strftime("livesnn-report-%Y%m%d-%H%M%S.zip")
-    packages = {each.metadata["Name"]: each.version for each in metadata.distributions()}
-    variables = ("NUMBA_", "OMP_", "ORT_", "QT_", "PYTHON")
-    system = {
-        "machine": machine(),
-        "packages": dict(sorted(packages.items())),
-        "environment": {name: value for name, value in os.environ.items() if name.startswith(variables)},
-        "own variables": sorted(name for name in os.environ if name.startswith("LIVESNN_")),  # some are secrets
-    }
-    parts = {"checks.json": asdict(found), "system.json": system, "settings.json": nameless(user_settings().now)}
-    texts = {name: msgspec.json.format(json_line(value)).decode() for name, value in parts.items()}
-    for log in (log_file(), log_file().with_suffix(".old.log")):
-        if log.is_file():
-            texts[log.name] = log.read_text(encoding="utf-8", errors="replace")
-    try:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as report:
-            for name, text in texts.items():
-                report.writestr(name, without_names(text))
-    except OSError as error:
-        raise LivesnnError(f"{file}: can't be written ({error.strerror}): run it in another folder") from error
-    return file
-
-
-def nameless(value: Any) -> Any:
-    """Return settings as plain data, in which only numbers and what is one of several words are left."""
-    if is_dataclass(value):
-        kinds = get_type_hints(type(value))
-        return {
-            each.name: part if get_origin(kinds[each.name]) is Literal else nameless(part)
-            for each in fields(value)
-            for part in [getattr(value, each.name)]
-        }
-    if isinstance(value, Mapping):
-        return [nameless(part) for part in value.values()]
-    if isinstance(value, tuple | list | set | frozenset):
-        return [nameless(part) for part in value]
-    return value if value is None or isinstance(value, int | float) else "…" * bool(value)
-
-
-_ADDRESS = re.compile(r"""\b\w+://[^\s'"]+""")
-_PATH = re.compile(
-    r"""(?:~(?=[\\/])|\b[A-Za-z]:[\\/]|(?<![\w<>.~/])/)(?=\S)(?:[^\n":;<>|]*[\\/])?[^\s":;,<>|\\/]*?(\.\w+)?(?=[\s'":;,)<>|]|$)"""
-)
-_FILE = re.compile(
-    r"""[^\s'":,;()<>|\\/]+(\.(?:aedat4?|raw|dat|h5|hdf5|es|bin|npz|csv|txt|bag|db3|mcap|mp4|avi|mkv))\b"""
-)
-
-
-def without_names(text: str) -> str:
-    """Return a text without paths but those of Python and livesnn, and without names.
-
-    Names are those of recordings, of the user, of this computer, and of models that were taught here.
-    """
-    from livesnn.infer.load import own_models
-
-    known = {str(Path(__file__).parents[2]): "<livesnn>", sys.prefix: "<python>", sys.base_prefix: "<python>"}
-    for path, instead in sorted(known.items(), key=lambda each: -len(each[0])):
-        text = text.replace(path, instead)
-    text = text.replace(str(Path.home()), "~")
-    text = _FILE.sub(r"<file>\1", _PATH.sub(r"<path>\1", _ADDRESS.sub("<address>", text)))
-    people = {getpass.getuser(), Path.home().name, platform.node(), *own_models()}
-    if sys.platform != "win32":
-        import pwd
-
-        people |= {*pwd.getpwuid(os.getuid()).pw_gecos.replace(",", " ").split()}
-    for name in sorted(people - {""}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<name>", text, flags=re.IGNORECASE)
-    return text
 
 
 def _examine() -> Iterator[tuple[str, Findings]]:

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,13 +17,9 @@ from pathlib import Path
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.app.settings import SettingsFile
-from livesnn.cli.doctor import run_all, without_names, write_report
+from livesnn.cli.doctor import run_all
 from livesnn.cli.probes import Check, Findings, library, models, numba_cache, taught, usb, writable
-from livesnn.events.filters import Orientation
-from livesnn.infer.decide import Decider
 from livesnn.paths import models_dir
-from livesnn.session.control import Choices
 from livesnn.subprocesses import environment, start
 from livesnn.weights import load_weights, save_weights
 
@@ -173,66 +168,20 @@ def test_a_camera_that_is_plugged_in_can_be_opened_or_says_how(
 
 CRASHES = """
 import ctypes, sys
-from livesnn.console import keep_log, say
+from livesnn.console import keep_log
 keep_log("run")
-say("/home/anna.smith/Anna Smith's clips/anna.aedat4: it is damaged: copy it again")
 ctypes.string_at(0)
 """
 
 
-@pytest.fixture
-def of_anna(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the home of a person who has crashed livesnn, taught a model and chosen many settings."""
-    home = tmp_path / "home" / "anna.smith"
-    own = home / "models"
-    own.mkdir(parents=True)
-    shutil.move(model, own / "anna-waves")
-    named = {"HOME": home, "USERPROFILE": home, "LOGNAME": "anna.smith", "USERNAME": "anna.smith"}
-    ours = {"LIVESNN_MODELS": own, "LIVESNN_CACHE": home / "cache", "LIVESNN_SETTINGS": home / "s.json"}
-    for name, value in (named | ours | {"LIVESNN_TOKEN": "annas-secret"}).items():
-        monkeypatch.setenv(name, str(value))
-    SettingsFile(home / "s.json").change(
-        recent=(str(home / "clips of anna.smith" / "x.aedat4"),),
-        model=str(own / "anna-waves"),
-        labels=("Anna Smith",),
-        mounted={"anna.smith": Orientation(1)},
-        choices=Choices(decider=Decider(threshold=0.25, thresholds={"anna-waves": 0.5})),
-        theme="light",
+def test_the_log_says_where_a_crash_was(tmp_path: Path) -> None:
+    died = subprocess.run(
+        [sys.executable, "-c", CRASHES], env={**os.environ, "LIVESNN_CACHE": str(tmp_path)}, check=False
     )
-    died = subprocess.run([sys.executable, "-c", CRASHES], capture_output=True, check=False)
     assert died.returncode != 0
-    return home
-
-
-def test_a_report_holds_no_name_and_no_path_of_a_person(of_anna: Path, tmp_path: Path) -> None:
-    found = models(of_anna / "models") + taught()
-    with zipfile.ZipFile(write_report(tmp_path, found)) as report:
-        parts = {name: report.read(name).decode() for name in report.namelist()}
-    for name, text in parts.items():
-        assert "anna" not in text.lower(), name
-        assert str(tmp_path) not in text, name
-    assert json.loads(parts["checks.json"])["checks"][0]["state"] == "ok"
-    assert {"LIVESNN_CACHE", "LIVESNN_TOKEN"} <= {*json.loads(parts["system.json"])["own variables"]}
-    settings = json.loads(parts["settings.json"])
-    assert (settings["theme"], settings["labels"]) == ("light", ["…"])
-    assert settings["choices"]["decider"]["threshold"] == 0.25
-    assert "<path>.aedat4: it is damaged: copy it again" in parts["livesnn.log"]
-    assert "Fatal Python error: Segmentation fault" in parts["livesnn.log"]
-    assert re.search(r'File "<python>.*ctypes.*", line \d+ in string_at', parts["livesnn.log"])
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("/data/anna's/a b/c.h5: no", "<path>.h5: no"),
-        ("anna.aedat4 has 3 / 4 events, 5 m/s", "<file>.aedat4 has 3 / 4 events, 5 m/s"),
-        (r"C:\\Users\\x\\clip.raw: no", "<path>.raw: no"),
-        ("--source http://camera:80/x", "--source <address>"),
-        ("cv2.error in <python>/lib/a.py", "cv2.error in <python>/lib/a.py"),
-    ],
-)
-def test_paths_and_names_of_recordings_are_left_out(text: str, left: str) -> None:
-    assert without_names(text) == left
+    log = (tmp_path / "logs" / "livesnn.log").read_text()
+    assert "Fatal Python error: Segmentation fault" in log
+    assert re.search(r'File ".*ctypes.*", line \d+ in string_at', log)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are others there")
