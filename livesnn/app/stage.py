@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QLinearGradient, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QStackedWidget, QWidget
 
@@ -26,10 +26,9 @@ AGAIN_S = 2.0  # a class that is decided again so soon has not been over
 MOST_PAST = 6
 NOTE_S = 4.0  # for which a note is shown
 IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the cursor go
-HOLD_MS = 2000  # for which a kiosk's keys are held to leave it
-REPEAT_MS = 300  # within which a key that repeats is pressed again; X11 releases it in between
-HOLDING, RELEASE = "Keep holding the keys to exit …", "Now release the keys"
-_HELD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+RESTART_S = 5.0  # from an error to the restart of a kiosk's source
+RESTARTING = "Starting again …"
+_CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 # Heights in hundredths of the screen's. From ten metres, capital letters of 5 cm are read with ease: 7 of them on a
 # screen of 55 inches, whose letters of 16 have capitals of 11.
@@ -225,7 +224,7 @@ class StageBar(QFrame):
 class Stage(QWidget):
     """Fills the window with a picture canvas, which it borrows, and a caption.
 
-    As a kiosk it shows neither bar nor cursor, and only Ctrl+Shift+Q, held, leads out.
+    As a kiosk it shows neither bar nor cursor, and only Ctrl+Shift+Q leads out.
     """
 
     leave_requested = Signal()
@@ -237,13 +236,8 @@ class Stage(QWidget):
         self._hides_cursor = False
         self.caption = Caption(self)
         self.bar = StageBar(self, self.leave_requested.emit)
-        self._held_long = False
-        self._idle, self._hold, self._release = (
-            QTimer(self, singleShot=True, interval=ms) for ms in (IDLE_MS, HOLD_MS, REPEAT_MS)
-        )
+        self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
         self._idle.timeout.connect(self._rest)
-        self._hold.timeout.connect(self._was_held)
-        self._release.timeout.connect(self._let_go)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.installEventFilter(self)
@@ -268,9 +262,7 @@ class Stage(QWidget):
         self.setFocus()
 
     def end(self) -> None:
-        for timer in (self._hold, self._release, self._idle):
-            timer.stop()
-        self._held_long = False
+        self._idle.stop()
         self._show_cursor(True)
         if self._canvas is not None:
             self._canvas.removeEventFilter(self)
@@ -333,45 +325,11 @@ class Stage(QWidget):
             else:
                 QApplication.setOverrideCursor(Qt.CursorShape.BlankCursor)
 
-    # The keys that lead out of a kiosk
-
-    @property
-    def holding(self) -> str:
-        """What to do with the keys that are held; "": they aren't."""
-        return RELEASE if self._held_long else HOLDING if self._hold.isActive() else ""
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        held = event.key() == Qt.Key.Key_Q and event.modifiers() == _HELD
-        if self.kiosk and held:
-            self._release.stop()
-            if not self.holding:
-                self._hold.start()
-        elif self._release.isActive():  # Ctrl+Q is left of the keys: outside of the kiosk it would quit
-            self._release.start()
-        else:
-            super().keyPressEvent(event)
-
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if self.holding:
-            self._release.start()
-        super().keyReleaseEvent(event)
-
-    @Slot()
-    def _was_held(self) -> None:
-        self._held_long = True
-
-    @Slot()
-    def _let_go(self) -> None:
-        leave, self._held_long = self._held_long, False
-        self._hold.stop()
-        if leave:
+        """Leave a kiosk, but not before Q is released: while Ctrl is held, one that repeats would quit."""
+        released = event.key() == Qt.Key.Key_Q and not event.isAutoRepeat()
+        if self.kiosk and released and event.modifiers() == _CTRL_SHIFT:
             self.leave_requested.emit()
-
-
-# From an error to the first restart of a kiosk's source; twice as long after each that fails.
-RESTART_S, MOST_RESTART_S = 2.0, 60.0
-STEADY_S = 10.0  # a source that has played for so long works again
-RESTARTING = "Starting again …"
 
 
 class Presenting:
@@ -391,8 +349,6 @@ class Presenting:
         self._loop_before = False  # of a kiosk
         self._read_at_s = 0.0
         self._restart_at_s: float | None = None
-        self._restart_in_s = RESTART_S
-        self._playing_since_s: float | None = None
 
     @property
     def on(self) -> bool:
@@ -421,7 +377,7 @@ class Presenting:
         self.stage.begin(window.view.canvas, kiosk=kiosk)
         self._state_before = window.window().windowState()
         window.window().setWindowState(self._state_before | Qt.WindowState.WindowFullScreen)
-        self._read_at_s, self._restart_at_s, self._restart_in_s = 0.0, None, RESTART_S
+        self._read_at_s, self._restart_at_s = 0.0, None
         self.poll()
 
     def toggle(self) -> None:
@@ -461,8 +417,6 @@ class Presenting:
         self._window.view.canvas.setVisible(self._window.view.has_picture)
         self.stage.bar.source.setText(self._window.header.source.text())
         self.stage.bar.state.setText(self._window.header.state.text())
-        if self.stage.holding:
-            self.stage.caption.show_note(self.stage.holding, now_s)
         self.stage.caption.show_said(self._said(), now_s)
         if self.stage.kiosk and self._player.session is not None:
             self._keep_going(self._player.session, now_s)
@@ -486,17 +440,10 @@ class Presenting:
         return said if said.number is not None else Verdict(said.words, said.why)  # no bar, so nothing to paint anew
 
     def _keep_going(self, session: Session, now_s: float) -> None:
-        if session.control.state in ("failed", "ended"):
-            self._playing_since_s = None
-            if self._restart_at_s is None:
-                self._restart_at_s = now_s + self._restart_in_s
-                self._restart_in_s = min(2 * self._restart_in_s, MOST_RESTART_S)
-            elif now_s >= self._restart_at_s:
-                self._restart_at_s = None
-                self._player.play_again()
-            return
-        self._restart_at_s = None
-        if session.control.state == "playing":
-            self._playing_since_s = self._playing_since_s or now_s
-            if now_s - self._playing_since_s > STEADY_S:
-                self._restart_in_s = RESTART_S
+        if session.control.state not in ("failed", "ended"):
+            self._restart_at_s = None
+        elif self._restart_at_s is None:
+            self._restart_at_s = now_s + RESTART_S
+        elif now_s >= self._restart_at_s:
+            self._restart_at_s = None
+            self._player.play_again()

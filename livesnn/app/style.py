@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from string import Template
 from typing import Literal, get_args
 
@@ -25,7 +24,6 @@ from livesnn.session.verdict import CLASSES_ON_DARK, CLASSES_ON_LIGHT
 from livesnn.session.verdict import readable as readable
 
 
-@dataclass(frozen=True)
 class Theme:
     """Colours as #rrggbb. Text has a contrast of at least 4.5 on each ground it appears on (WCAG 2.1, AA).
 
@@ -35,55 +33,35 @@ class Theme:
     other bars. ``classes`` are in the model's order (session/verdict.py).
     """
 
-    background: str
-    surface: str
-    raised: str
-    hover: str
-    pressed: str
-    line: str
-    text: str
-    soft: str
-    faint: str
-    accent: str
-    accent_hover: str
-    accent_dark: str
-    on_accent: str
-    neutral: str
-    warning: str
-    warning_surface: str
-    warning_line: str
-    danger: str
-    danger_surface: str
-    danger_line: str
-    event_background: str
-    classes: tuple[str, ...]
+    def __init__(self, *, light: bool) -> None:
+        def either(on_dark: str, on_light: str) -> str:
+            return on_light if light else on_dark
+
+        self.background = either("#12161f", "#eef1f6")
+        self.surface = either("#1a202c", "#ffffff")
+        self.raised = either("#252d3c", "#e5e9f0")
+        self.hover = either("#303a4d", "#d9dfe9")
+        self.pressed = either("#1f2633", "#ccd4e0")
+        self.line = either("#2f394b", "#cfd6e1")
+        self.text = either("#f1f4f9", "#151a23")
+        self.soft = either("#a9b4c6", "#465162")
+        self.faint = either("#8c98ad", "#5a6577")
+        self.accent = either("#4fd8bd", "#08705f")
+        self.accent_hover = either("#74e6d0", "#0a7f6c")
+        self.accent_dark = either("#1f5b54", "#bfe6dd")
+        self.on_accent = either("#0c1a18", "#ffffff")
+        self.neutral = either("#5c6b84", "#9aa6b8")
+        self.warning = either("#ffb454", "#854d00")
+        self.warning_surface = either("#3b3120", "#fff3dc")
+        self.warning_line = either("#6f5a2e", "#e8c88a")
+        self.danger = either("#ff8f9a", "#b01c2e")
+        self.danger_surface = either("#43222a", "#fde8ea")
+        self.danger_line = either("#7c3843", "#eeb0b7")
+        self.event_background = either("#0b0e14", "#e3e8f0")
+        self.classes = CLASSES_ON_LIGHT if light else CLASSES_ON_DARK
 
 
-_COLOURS = {  # on dark, on light
-    "background": ("#12161f", "#eef1f6"),
-    "surface": ("#1a202c", "#ffffff"),
-    "raised": ("#252d3c", "#e5e9f0"),
-    "hover": ("#303a4d", "#d9dfe9"),
-    "pressed": ("#1f2633", "#ccd4e0"),
-    "line": ("#2f394b", "#cfd6e1"),
-    "text": ("#f1f4f9", "#151a23"),
-    "soft": ("#a9b4c6", "#465162"),
-    "faint": ("#8c98ad", "#5a6577"),
-    "accent": ("#4fd8bd", "#08705f"),
-    "accent_hover": ("#74e6d0", "#0a7f6c"),
-    "accent_dark": ("#1f5b54", "#bfe6dd"),
-    "on_accent": ("#0c1a18", "#ffffff"),
-    "neutral": ("#5c6b84", "#9aa6b8"),
-    "warning": ("#ffb454", "#854d00"),
-    "warning_surface": ("#3b3120", "#fff3dc"),
-    "warning_line": ("#6f5a2e", "#e8c88a"),
-    "danger": ("#ff8f9a", "#b01c2e"),
-    "danger_surface": ("#43222a", "#fde8ea"),
-    "danger_line": ("#7c3843", "#eeb0b7"),
-    "event_background": ("#0b0e14", "#e3e8f0"),
-}
-DARK = Theme(classes=CLASSES_ON_DARK, **{name: dark for name, (dark, _) in _COLOURS.items()})
-LIGHT = Theme(classes=CLASSES_ON_LIGHT, **{name: light for name, (_, light) in _COLOURS.items()})
+DARK, LIGHT = Theme(light=False), Theme(light=True)
 
 
 Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accent"]

@@ -294,7 +294,7 @@ def kiosk(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> MainWindow:
 
 def test_in_a_kiosk_nobody_can_do_anything_until_the_program_ends(kiosk: MainWindow) -> None:
     stage = kiosk.presenting.stage
-    for key in ("Esc", "F11", "Shift+F11", "Ctrl+Q", "Ctrl+O", "Ctrl+D", "F1", "Ctrl+Shift+Q", "Space", "Alt+1"):
+    for key in ("Esc", "F11", "Shift+F11", "Ctrl+Q", "Ctrl+O", "Ctrl+D", "F1", "Shift+Q", "Space", "Alt+1"):
         press(kiosk, key)
         assert kiosk.presenting.locked, key
         assert (kiosk.isVisible(), kiosk.isFullScreen(), kiosk.dialog) == (True, True, None), key
@@ -311,21 +311,12 @@ def test_in_a_kiosk_nobody_can_do_anything_until_the_program_ends(kiosk: MainWin
     assert not kiosk.isVisible()
 
 
-def test_keys_that_are_held_leave_a_kiosk(qtbot: QtBot, kiosk: MainWindow) -> None:
-    stage, held = (
-        kiosk.presenting.stage,
-        Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
-    )
+def test_three_keys_leave_a_kiosk_when_they_are_released(kiosk: MainWindow) -> None:
+    stage, held = kiosk.presenting.stage, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     QTest.keyPress(stage, Qt.Key.Key_Q, held)
-    qtbot.waitUntil(lambda: "holding" in stage.caption.note)
+    assert kiosk.presenting.locked  # a Q that repeats would quit
     QTest.keyRelease(stage, Qt.Key.Key_Q, held)
-    qtbot.waitUntil(lambda: not stage.holding)
-    assert kiosk.presenting.locked
-    QTest.keyPress(stage, Qt.Key.Key_Q, held)
-    qtbot.waitUntil(lambda: "release" in stage.caption.note)
-    assert kiosk.presenting.locked  # a Q that is still held would quit
-    QTest.keyRelease(stage, Qt.Key.Key_Q, held)
-    qtbot.waitUntil(lambda: not kiosk.presenting.on)
+    assert not kiosk.presenting.on
     assert kiosk.menuBar().isVisible()
     assert kiosk.acceptDrops()
 
