@@ -183,9 +183,9 @@ def tables(
     Parameters
     ----------
     what
-        A table or figure of the paper, or one of four others. curves has the learning curves of the spiking networks
-        on MNIST and Seq 1 to 4. reset trains with and without the neuron's reset. operations compares ConvSNN with
-        ANNs of as many operations. state runs shipped models with and without their state.
+        A table or figure of the paper, or one of three others. reset trains with and without the neuron's reset.
+        operations compares ConvSNN with ANNs of as many operations. state runs shipped models with and without their
+        state.
     cell
         Run only these cells, each METHOD:COLUMN, such as cnn_lstm:seq1.
     budget

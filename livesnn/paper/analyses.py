@@ -37,7 +37,7 @@ from livesnn.train.datasets.names import Name
 from livesnn.train.datasets.registry import data_set
 from livesnn.train.evaluate import evaluate
 from livesnn.train.figures import blank_figure
-from livesnn.train.hybrid_method import HybridModule, measure_switch
+from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.model_folder import markdown_table
 from livesnn.train.network import Network, build
 from livesnn.train.norms import measure_norms
@@ -231,10 +231,19 @@ def measure_gradients(folders: Folders) -> Gradients:
             chosen = slice(GRADIENT_CLIPS)
             frames, labels = map(torch.from_numpy, (validation.frames[chosen], validation.labels[chosen]))
             measure_norms(net, [frames], from_zero=1.0)
-            found = measure_switch(net, frames, labels, HybridModule(net, config, 1).loss)
+            loss = HybridModule(net, config, 1).loss
+            weights = {
+                layer: weight
+                for layer, weight in net.named_parameters()
+                if layer.endswith(("conv.weight", "classify.weight"))
+            }
             for side, of_side in sides.items():
-                of_side.append(tuple(found[side]["gradient_norms"].values()))
-    layers = tuple(found["spiking"]["gradient_norms"])  # the same of all
+                net.analog = side == "analog"
+                with eval_mode(net):
+                    outputs, _ = net(frames.transpose(0, 1), net.initial_state(len(frames)))
+                    gradients = torch.autograd.grad(loss(outputs, labels), list(weights.values()))
+                of_side.append(tuple(gradient.norm().item() for gradient in gradients))
+    layers = tuple(weights)  # the same of all
     norms_kept = {name: {side: tuple(each) for side, each in sides.items()} for name, sides in norms.items()}
     return Gradients(DATASET, len(frames), layers, norms_kept, own_commit(), ANALYSES["fig2"].command)
 
@@ -348,21 +357,7 @@ def _describe_state(measured: Ablations) -> str:
         clips = f"{each.n} of {each.frames} frames, test part of {each.dataset}"
         rows.append([each.model, *(f"{100 * each.accuracy[name]:.1f} %" for name in SHOWN), clips])
     table = markdown_table(["model", *SHOWN.values(), "clips"], rows)
-    return f"![Does the state matter?](state.png)\n\n{table}\n\n{_origin(measured)}"
-
-
-def _draw_state(measured: Ablations) -> Picture:
-    picture = blank_figure(7, 3.2)
-    axes = picture.add_subplot()
-    places = np.arange(len(measured.models))
-    for number, (name, label) in enumerate(SHOWN.items()):
-        heights = [100 * each.accuracy[name] for each in measured.models]
-        bars = axes.bar(places + 0.2 * (number - 1.5), heights, 0.19, label=label)
-        axes.bar_label(bars, fmt="%.0f", fontsize=8)
-    axes.set_xticks(places, [each.model for each in measured.models])
-    axes.set(ylabel="accuracy, %", ylim=(0, 109))
-    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
-    return picture
+    return f"{table}\n\n{_origin(measured)}"
 
 
 def _origin(measured: FeatureMaps | Gradients | Ablations) -> str:
@@ -370,13 +365,13 @@ def _origin(measured: FeatureMaps | Gradients | Ablations) -> str:
 
 
 class Analysis(NamedTuple):
-    """How a measurement is made and shown. NAME.json keeps it, and NAME.png is its picture."""
+    """How a measurement is made and shown. NAME.json keeps it, and NAME.png is its picture, if any."""
 
     unmeasured: str  # What is said before it is made
     command: str
     kind: type[Any]
     measure: Callable[[Folders], Any]
-    draw: Callable[[Any], Picture]
+    draw: Callable[[Any], Picture] | None
     describe: Callable[[Any], str]  # As Markdown
 
 
@@ -391,7 +386,7 @@ ANALYSES: dict[str, Analysis] = {
     ),
     "state": Analysis(
         "Not measured yet", "livesnn tables state --data DIR", Ablations,
-        measure_state, _draw_state, _describe_state,
+        measure_state, None, _describe_state,
     ),
 }  # fmt: skip
 
@@ -408,5 +403,6 @@ def analysis_page(name: str, out: Path) -> str:
     measured = load(out / f"{name}.json", analysis.kind)
     if measured is None:
         return f"{analysis.unmeasured}: `{analysis.command}`"
-    analysis.draw(measured).savefig(out / f"{name}.png")
+    if analysis.draw is not None:
+        analysis.draw(measured).savefig(out / f"{name}.png")
     return analysis.describe(measured)

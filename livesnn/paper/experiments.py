@@ -11,7 +11,7 @@ from livesnn.paper.results import Folders
 from livesnn.paper.table_cells import BudgetName
 from livesnn.train.configuration import RecipeName
 
-FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
+FigureName = Literal["fig6", "fig7", "fig8", "fig9", "reset", "operations"]
 """Figures drawn from the cells of a table."""
 AnalysisName = Literal["fig1", "fig2", "state"]  # Analyses without cells: one measurement each
 TableOrFigure = Literal["table1", "table2", AnalysisName, FigureName]

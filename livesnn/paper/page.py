@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.console import duration
-from livesnn.paper.results import Record, Run, best_records
+from livesnn.paper.results import Record, best_records
 from livesnn.paper.table_cells import (
     COLUMNS,
     DIGITS,
@@ -205,15 +204,15 @@ SEQ5 = ("seq5-total", "seq5-sorted")
 
 
 class Figure(NamedTuple):
-    """A figure drawn from cells METHOD:COLUMN of a table; () are the table's usual cells.
+    """A figure of cells METHOD:COLUMN of a table; () are the table's usual cells.
 
-    ``detailed`` adds the details of its cells, if no table shows them.
+    ``detailed`` adds the details of its cells, if no table shows them. Without ``draw`` there is no picture.
     """
 
     title: str
     table: TableName
     cells: tuple[str, ...]
-    draw: Callable[[Records], Picture]
+    draw: Callable[[Records], Picture] | None
     detailed: bool = False
 
 
@@ -226,9 +225,12 @@ def figure_page(name: str, out: Path, budget: BudgetName, recipe: RecipeName) ->
     missing = empty_cells(chosen, records)
     if not filled:
         return missing
-    figure.draw(filled).savefig(out / f"{name}.png")
+    picture = ""
+    if figure.draw is not None:
+        figure.draw(filled).savefig(out / f"{name}.png")
+        picture = f"![{figure.title}]({name}.png)"
     more = details(filled) if figure.detailed else ""
-    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), more, missing)
+    parts = (picture, notes(figure.table, filled), more, missing)
     return "\n\n".join(filter(None, parts))
 
 
@@ -273,73 +275,20 @@ def _confusions(records: Records) -> Picture:
 def _tries(records: Records) -> Picture:
     """Draw Figure 7: training accuracy by epoch, a panel per data set, a line per training."""
     methods, columns = (sorted({key[place] for key in records}) for place in (0, 1))
-    picture, panels = _panels(len(columns), 1.5, "training accuracy, %")
+    picture = blank_figure(1.5 + 5.5 * len(columns), 4.5)
+    panels = np.atleast_1d(picture.subplots(1, len(columns), sharey=True))
+    panels[0].set(ylabel="training accuracy, %")
     for axes, column in zip(panels, columns, strict=True):
         for number, method in enumerate(methods):
             if record := records.get((method, column)):
                 for run in record.runs:
                     label = record.cell.row.label if run is record.runs[0] else ""
-                    _plot_training(axes, run, color=f"C{number}", alpha=0.8, label=label)
-        axes.set(title=COLUMNS["fig7"][column].label, ylim=(0, 102))
-        axes.legend(fontsize=8)
-    return picture
-
-
-def _panels(count: int, more_width: float, ylabel: str) -> tuple[Picture, list[Axes]]:
-    picture = blank_figure(more_width + 5.5 * count, 4.5)
-    panels: list[Axes] = list(np.atleast_1d(picture.subplots(1, count, sharey=True)))
-    panels[0].set(ylabel=ylabel)
-    for axes in panels:
-        axes.set(xlabel="epoch")
+                    y = [np.nan if value is None else 100 * value for value in run.curve]  # gaps where it is lost
+                    axes.plot(range(1, len(y) + 1), y, color=f"C{number}", alpha=0.8, label=label)
+        axes.set(title=COLUMNS["fig7"][column].label, xlabel="epoch", ylim=(0, 102))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    return picture, panels
-
-
-def _plot_training(axes: Axes, run: Run, **how: Any) -> None:
-    """Plot the training accuracy by epoch in %, with gaps where it is lost."""
-    y = [np.nan if value is None else 100 * value for value in run.curve]
-    axes.plot(range(1, len(y) + 1), y, **how)
-
-
-def _curves(records: Records) -> Picture:
-    """Draw training accuracy by epoch, a panel per method, a line per column, with test accuracy at its end."""
-    methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
-    picture, panels = _panels(len(methods), 0.0, "accuracy, %")
-    for axes, method in zip(panels, methods, strict=True):
-        for number, column in enumerate(columns):
-            if record := records.get((method, column)):
-                run, shown, colour = record.runs[0], record.cell.data_column, f"C{number}"
-                printed = TABLE1[record.network][TABLE1_COLUMNS.index(shown.beside)]
-                _plot_training(axes, run, color=colour, label=f"{shown.label}, training")
-                place = len(run.curve) + 0.1 * (number + 2)
-                axes.plot(place, 100 * run.published, "o", color=colour)
-                axes.plot(place, printed, "_", color=colour, markersize=12)
-        axes.set(title=ROWS["table1"][method].label, ylim=(90, 100))
-    for mark, label in (("o", "test digits"), ("_", "the paper's")):
-        panels[-1].plot([], [], mark, color="0.4", label=label)
-    panels[-1].legend(fontsize=8, loc="lower right")
-    return picture
-
-
-def _by_column(records: Records) -> Picture:
-    picture = blank_figure(7, 4.5)
-    axes = picture.add_subplot()
-    methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
-    for number, method in enumerate(methods):
-        shown = [records.get((method, column)) for column in columns]
-        heights = [np.nan if each is None else 100 * (each.mean or 0) for each in shown]
-        places = np.arange(len(columns)) + 0.8 * ((number + 0.5) / len(methods) - 0.5)
-        label = ROWS["table1"][method].label
-        axes.plot(places, heights, "o", label=label)
-        for place, height in zip(places, heights, strict=True):
-            if np.isfinite(height):
-                axes.annotate(f"{height:.1f}", (place, height), (7, -3), textcoords="offset points", fontsize=8)
-    axes.set_xticks(range(len(columns)), [COLUMNS["table1"][column].label for column in columns])
-    axes.set(ylabel="accuracy, %", xlim=(-0.5, len(columns) - 0.5))
-    axes.margins(y=0.2)
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(methods))
+        axes.legend(fontsize=8)
     return picture
 
 
@@ -358,12 +307,6 @@ FIGURES: dict[str, Figure] = {
     "fig9": Figure(
         "Figure 9: confusion on Seq 1", "table1", _pairs(("cnn_lstm", "conv_snn"), ("seq1",)), _confusions
     ),
-    "curves": Figure(
-        "Learning curves: lines of training, dots of test digits, dashes the paper's",
-        "table1",
-        _pairs(("conv_snn", "sts_resnet"), ("mnist", "seq1", "seq2", "seq3", "seq4")),
-        _curves,
-    ),
     "reset": Figure(
         "Reset off against on, N-MNIST", "fig7", _pairs(("hybrid", "no_reset"), ("nmnist-1000",)), _tries, True
     ),
@@ -371,7 +314,7 @@ FIGURES: dict[str, Figure] = {
         "SNN and ANNs at equal operations",
         "table1",
         _pairs(("conv_snn", "cnn_small", "cnn_lstm_small"), ("seq2", "seq5-total")),
-        _by_column,
+        None,
         detailed=True,
     ),
 }

@@ -1,14 +1,13 @@
-"""The hybrid training method as a LightningModule, its loss, and what happens when phase 2 begins."""
+"""The hybrid training method as a LightningModule, and its loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import cos, pi
 from typing import Any, cast
 
 import lightning
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -26,13 +25,9 @@ from livesnn.train.network import Network
 from livesnn.train.norms import only
 from livesnn.train.teacher import Teacher
 
-SWITCH_FILE = "switch.json"
-
 THINNED, LEFT_OUT, SETTLED = 0.5, 0.15, 4
 """Of a read-out's training: the largest share of spikes that is taken away, the share of pooled cells that is left
 out, and the first frame after a reset that is scored."""
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class HybridModule(lightning.LightningModule):
@@ -79,19 +74,11 @@ class HybridModule(lightning.LightningModule):
         self.teacher = teacher
 
     def on_train_epoch_start(self) -> None:
-        """Set the phase; when phase 2 begins, measure what that changes, and restart the optimiser if configured."""
+        """Set the phase; restart the optimiser when phase 2 begins, if configured."""
         analog_epochs = self.config.analog_epochs
         self.net.analog = self.current_epoch < analog_epochs
-        if self.current_epoch == analog_epochs > 0:
-            if self.trainer.is_global_zero:
-                batch = next(iter(self.trainer.val_dataloaders))
-                frames, labels = (part[:AT_ONCE].to(self.device) for part in (batch.frames, batch.labels))
-                assert isinstance(self.net, SpikingNetwork)  # a baseline has no analog epochs
-                sides = measure_switch(self.net, frames, labels, self.loss)
-                text = msgspec.json.encode({"epoch": self.current_epoch, **sides})
-                (self.config.run / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))
-            if self.config.optimizer_at_switch == "restart":
-                cast(torch.optim.Optimizer, self.optimizers()).state.clear()
+        if self.current_epoch == analog_epochs > 0 and self.config.optimizer_at_switch == "restart":
+            cast(torch.optim.Optimizer, self.optimizers()).state.clear()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss, figures = self.loss_of(batch, self.global_step)
@@ -350,31 +337,3 @@ def hidden_density(rates: Tensor, net: Network) -> Tensor:
     sizes = [torch.Size(shape).numel() for shape in net.state_shapes().values()][:-1]
     weights = torch.tensor(sizes, dtype=torch.float32, device=rates.device)
     return (rates * weights).sum() / weights.sum().clamp(min=1)
-
-
-def measure_switch(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
-    """Return {"analog": …, "spiking": …}, each with loss, rates by layer and gradient_norms by parameter.
-
-    The same clips uint8 [B, T, C, H, W] run in both phases, in eval mode (running statistics, no dropout). The
-    network is left as it was.
-    """
-    analog, sides = net.analog, {}
-    with eval_mode(net), torch.enable_grad():
-        for side in ("analog", "spiking"):
-            net.analog = side == "analog"
-            net.zero_grad()
-            outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
-            value = loss(outputs, labels)
-            value.backward()
-            sides[side] = {
-                "loss": value.item(),
-                "rates": dict(zip(net.state_shapes(), rates.tolist(), strict=False)),
-                "gradient_norms": {
-                    name: parameter.grad.norm().item()
-                    for name, parameter in net.named_parameters()
-                    if parameter.grad is not None and name.endswith(("conv.weight", "classify.weight"))
-                },
-            }
-    net.zero_grad()
-    net.analog = analog
-    return sides

@@ -19,22 +19,17 @@ from torch import Tensor, nn
 
 from livesnn.infer.spikes.intrinsics import (
     FLOAT_BYTES,
-    SHORT_BYTES,
     add_times,
     float_at,
     marked_floats,
-    narrow,
     trailing_zeros,
-    widen,
 )
 from livesnn.threads import pool
 
 LANES = (32, 16)  # Channels that are computed at a time: the larger that divides both sides of a kernel
-DENSEST = {torch.float32: 0.2, torch.bfloat16: 0.03}
-"""Share of non-zero inputs above which torch's convolution is used. Both are equally fast at 0.25 to 0.3 in float32
-(64 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2) and at 0.1 in bfloat16 (64 and 128 channels, 8×8 to
-16×16, one thread of an AMD EPYC with AVX512-BF16). With two threads and small images the limit is far lower: a step
-on N-MNIST with a density of 0.065 took an eighth longer with 0.08 than with 0.03."""
+DENSEST = 0.2
+"""Share of non-zero inputs above which torch's convolution is used. Both are equally fast at 0.25 to 0.3 (64
+channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2)."""
 SAMPLED = 8  # The share is counted on every eighth image
 PARTS, MOST_PARTS = 4, 32
 """Parts of a batch, for each thread and in all. A thread takes the next part when it can, since torch's own threads
@@ -45,7 +40,7 @@ def convolve_spikes(net: nn.Module) -> None:
     """Replace those convolutions of a network that can skip zeros; they keep their weights.
 
     These have an odd kernel, any stride, multiples of 16 channels, and a padding of half the kernel. They skip zeros
-    on a processor in float32 or bfloat16 if the input is sparse; otherwise torch computes them.
+    on a processor in float32 if the input is sparse; otherwise torch computes them. In bfloat16 it is as fast.
     """
     for module in list(net.modules()):
         for name, child in module.named_children():
@@ -76,14 +71,13 @@ class SpikeConv2d(nn.Conv2d):
 
         Where zeros are skipped, the result is in channels last and can be differentiated once.
         """
-        if not self._takes(x) or _share(x) > DENSEST[x.dtype]:
+        if not self._takes(x) or _share(x) > DENSEST:
             return super().forward(x)
         out: Tensor = _SpikeConv.apply(x, self.weight, self.stride[0])
-        return out if self.bias is None else out + self.bias.to(out.dtype)[:, None, None]
+        return out if self.bias is None else out + self.bias[:, None, None]
 
     def _takes(self, x: Tensor) -> bool:
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        known = x.dtype == dtype in DENSEST and self.weight.dtype == torch.float32
+        known = x.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         fits = x.ndim == 4 and x.shape[1] == self.in_channels
         return known and fits and x.device.type == self.weight.device.type == "cpu"
 
@@ -114,9 +108,9 @@ class _SpikeConv(torch.autograd.Function):
         grad = grad.contiguous(memory_format=torch.channels_last)
         by_input, by_weight = None, None
         if ctx.needs_input_grad[0]:
-            kernel, stride, pad = weight.to(grad.dtype), [ctx.stride] * 2, [weight.shape[2] // 2] * 2
+            stride, pad = [ctx.stride] * 2, [weight.shape[2] // 2] * 2
             by_input, _, _ = torch.ops.aten.convolution_backward(
-                grad, x, kernel, None, stride, pad, [1, 1], False, [0, 0], 1, [True, False, False]
+                grad, x, weight, None, stride, pad, [1, 1], False, [0, 0], 1, [True, False, False]
             )
         if ctx.needs_input_grad[1]:
             sums = weight.new_zeros(weight.permute(1, 2, 3, 0).shape)
@@ -128,13 +122,11 @@ class _SpikeConv(torch.autograd.Function):
 def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forward: bool) -> None:
     """Add to ``out``, or to the ``weights``, what each non-zero input gives, on torch's number of threads.
 
-    Input x and ``out`` are float32 or bfloat16 [N, C, H, W] and [N, O, H', W'] in channels last, ``weights`` float32
-    [C, k, k, O].
+    All are float32: input x [N, C, H, W] and ``out`` [N, O, H', W'] in channels last, ``weights`` [C, k, k, O].
     """
     channels, kernel, _, outputs = weights.shape
     lanes = next(n for n in LANES if channels % n == 0 and outputs % n == 0)
-    halves = x.dtype == torch.bfloat16
-    spread = _batch_kernel(lanes, forward, halves)
+    spread = _kernel(lanes, forward)
     sizes = (*x.shape[1:], *out.shape[1:], kernel, stride)
     threads = torch.get_num_threads()
     parts = max(min(PARTS * threads, MOST_PARTS, len(x)), 1) if threads > 1 else 1
@@ -143,11 +135,9 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
     left = iter(range(parts))
 
     def work() -> None:
-        wide = torch.empty(x[:1].numel() + out[:1].numel() if halves else 0)  # an image's inputs and outputs
         for part in left:  # one iterator for all threads
             first, last = len(x) * part // parts, len(x) * (part + 1) // parts
-            given, taken = x.data_ptr(), out.data_ptr()
-            spread(given, first, last, sizes, sums[part].data_ptr(), taken, wide.data_ptr())
+            spread(x.data_ptr(), first, last, sizes, sums[part].data_ptr(), out.data_ptr())
 
     others = [pool("convolve", threads - 1).submit(work) for _ in range(threads - 1)]
     work()
@@ -158,50 +148,22 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
 
 
 @cache
-def _batch_kernel(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
-    """Return the function that spreads spikes so many channels at a time; it compiles in a second, once a process.
+def _kernel(lanes: int, forward: bool) -> Callable[..., None]:
+    """Return the function that spreads the spikes of images, so many channels at a time; it compiles in a second.
 
-    With ``halves`` inputs are bfloat16, and each image is converted to float32 in memory at ``image``. The caller
-    owns that memory: numba frees an array after the last line that names it, even if its address is in use.
-    """
-    spread_image = _image_kernel(lanes, forward)
-
-    @numba.njit(nogil=True)
-    def spread(x, first, last, sizes, weights, out, image):  # type: ignore[no-untyped-def]
-        channels, height, width, outputs, rows, columns, _, _ = sizes
-        inputs, results = channels * height * width, outputs * rows * columns
-        result = image + inputs * FLOAT_BYTES
-        for number in range(first, last):
-            if not halves:
-                here, there = number * inputs * FLOAT_BYTES, number * results * FLOAT_BYTES
-                spread_image(x + here, sizes, weights, out + there)
-                continue
-            given, taken = x + number * inputs * SHORT_BYTES, out + number * results * SHORT_BYTES
-            for at in range(0, inputs, lanes):
-                widen(lanes, given + at * SHORT_BYTES, image + at * FLOAT_BYTES)
-            for at in range(0, results, lanes):
-                widen(lanes, taken + at * SHORT_BYTES, result + at * FLOAT_BYTES)
-            spread_image(image, sizes, weights, result)
-            if forward:
-                for at in range(0, results, lanes):
-                    narrow(lanes, result + at * FLOAT_BYTES, taken + at * SHORT_BYTES)
-
-    return spread
-
-
-def _image_kernel(lanes: int, forward: bool) -> Callable[..., None]:
-    """Return the function that spreads the spikes of one image.
-
-    It takes the addresses of float32 [H, W, C], [C, k, k, O] and [H', W', O], and as ``sizes`` C, H, W, O, H', W', k,
-    stride.
+    It takes the addresses of float32 [N, H, W, C], [C, k, k, O] and [N, H', W', O], the first and last image, and as
+    ``sizes`` C, H, W, O, H', W', k, stride.
     """
 
     @numba.njit(nogil=True)
-    def spread_image(pixel, sizes, weights, out):  # type: ignore[no-untyped-def]
+    def spread(x, first, last, sizes, weights, out):  # type: ignore[no-untyped-def]
         channels, height, width, outputs, rows, columns, kernel, stride = sizes
         taps = np.empty((kernel * kernel, 2), np.int64)
         size, line = outputs * FLOAT_BYTES, channels * FLOAT_BYTES
-        for place in range(height * width):
+        pixels = height * width
+        for number in range(first * pixels, last * pixels):
+            image, place = number // pixels, number % pixels
+            pixel, result = x + number * line, out + image * rows * columns * size
             reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
             for part in range(0, channels, lanes):
                 marks = marked_floats(lanes, pixel + part * FLOAT_BYTES)
@@ -212,16 +174,15 @@ def _image_kernel(lanes: int, forward: bool) -> Callable[..., None]:
                     of_channel = weights + channel * kernel * kernel * size
                     for tap in range(reached):
                         weight = of_channel + taps[tap, 0] * size
-                        output = out + taps[tap, 1] * size
+                        output = result + taps[tap, 1] * size
                         for lane in range(0, size, lanes * FLOAT_BYTES):
                             here, there = weight + lane, output + lane
                             if forward:
                                 add_times(lanes, there, here, value)
                             else:
                                 add_times(lanes, here, there, value)
-            pixel += line
 
-    return spread_image
+    return spread
 
 
 @numba.njit(inline="always")

@@ -73,17 +73,6 @@ def test_training_writes_a_model_folder_and_says_how_good_it_is(uninterrupted: t
 
 
 @pytest.mark.slow
-def test_the_change_of_phase_is_logged_on_both_sides(uninterrupted: tuple[Path, dict]) -> None:
-    switch = json.loads((uninterrupted[0] / "switch.json").read_text())
-    assert switch["epoch"] == 2
-    for side in ("analog", "spiking"):
-        assert set(switch[side]) == {"loss", "rates", "gradient_norms"}
-        assert all(norm >= 0 for norm in switch[side]["gradient_norms"].values())
-    assert switch["analog"]["rates"].keys() == switch["spiking"]["rates"].keys()
-    assert all(0 <= rate <= 1 for rate in switch["spiking"]["rates"].values())
-
-
-@pytest.mark.slow
 def test_eval_repeats_the_validation_figures(uninterrupted: tuple[Path, dict], drawn_nmnist: Path) -> None:
     run, printed = uninterrupted
     process = livesnn("eval", "--model", run / "model", "--dataset", "nmnist", "--data", drawn_nmnist, "--json")

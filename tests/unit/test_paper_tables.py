@@ -53,7 +53,7 @@ TABLES = get_args(TableName)
 CONV_SNN = Cell("table1", "conv_snn", "seq1")
 FIGURES_TITLES: dict[FigureName, str] = {
     "fig6": "Figure 6: ", "fig7": "Figure 7: ", "fig8": "Figure 8: ", "fig9": "Figure 9: ",
-    "curves": "Learning curves: ", "reset": "Reset off against on", "operations": "SNN and ANNs at equal operations",
+    "reset": "Reset off against on",
 }  # fmt: skip
 
 
@@ -362,7 +362,6 @@ def test_what_the_state_is_worth_is_shown_model_by_model(tmp_path: Path) -> None
     save(tmp_path / "state.json", Ablations((one,), "abc", "livesnn tables state --data DIR"))
     text = shown("state", tmp_path, "cpu", "best")
     assert "| mnist-seq2 | 93.0 % | 97.0 % | 50.0 % | 41.0 % | 1000 of 10 frames" in text
-    assert (tmp_path / "state.png").stat().st_size > 5000
 
 
 def test_shuffled_clips_have_the_same_frames_in_another_order() -> None:

@@ -67,8 +67,7 @@ def instruction(result: Any, *kinds: Any) -> Callable[[Callable[..., Any]], Any]
 
 
 BYTE, SHORT, BEGIN, WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-FLOAT, _BITS = ir.FloatType(), ir.IntType(32)
-FLOAT_BYTES, SHORT_BYTES = 4, 2
+FLOAT, FLOAT_BYTES, SHORT_BYTES = ir.FloatType(), 4, 2
 
 
 def place_of(builder: Any, address: Any, index: Any, kind: Any) -> Any:
@@ -290,20 +289,3 @@ def add_times(builder, lanes, sums, row, number):  # type: ignore[no-untyped-def
     """Add a row times a number to sums float32 [lanes]."""
     more = builder.fmul(vector(builder, row, lanes), splat(builder, number, lanes))
     add_vector(builder, FLOAT, sums, more, lanes)
-
-
-@instruction(types.void, LITERAL, types.intp, types.intp)
-def widen(builder, lanes, halves, floats):  # type: ignore[no-untyped-def]
-    """Convert bfloat16 [lanes] at the address ``halves`` to float32 at the address ``floats``."""
-    bits = builder.zext(vector(builder, halves, lanes, kind=SHORT), ir.VectorType(_BITS, lanes))
-    vector(builder, floats, lanes, builder.shl(bits, ir.Constant(bits.type, [16] * lanes)), kind=_BITS)
-
-
-@instruction(types.void, LITERAL, types.intp, types.intp)
-def narrow(builder, lanes, floats, halves):  # type: ignore[no-untyped-def]
-    """Convert finite float32 [lanes] to bfloat16, rounded to the nearest, ties to even; both at addresses."""
-    bits = vector(builder, floats, lanes, kind=_BITS)
-    sixteen, one, half = (ir.Constant(bits.type, [number] * lanes) for number in (16, 1, 0x7FFF))
-    odd = builder.and_(builder.lshr(bits, sixteen), one)
-    rounded = builder.lshr(builder.add(bits, builder.add(odd, half)), sixteen)
-    vector(builder, halves, lanes, builder.trunc(rounded, ir.VectorType(SHORT, lanes)), kind=SHORT)
