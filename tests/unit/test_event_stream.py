@@ -96,7 +96,7 @@ def test_an_event_outside_the_sensor_is_left_out_and_counted(tmp_path: Path) -> 
     octets[5 * 10 + 1 : 5 * 10 + 3] = struct.pack("<H", 320)
     found = describe(write(tmp_path / "f.es", header() + octets))
     assert found.streams["events"].n == 29
-    assert found.warnings == ["events: 1 events outside the sensor, or without a usable time, are left out"]
+    assert found.warnings == ["5 bytes lost: they can't be events; times after them may be too early"]
 
 
 def test_octets_that_are_missing_cost_the_event_they_belong_to(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_file_that_is_cut_short_gives_its_whole_events_and_says_so(tmp_path: P
         (header(4), "it has color events"),
         (header(77), r"events of an unknown kind \(77\)"),
         (header(width=0), "claims 0×240 pixels"),
-        (header(width=3, height=3) + encode(make_events(99)), "outside the header's 3×3 pixels"),
+        (header(width=3, height=3) + encode(make_events(99)), "can't be events within the header's 3×3 pixels"),
     ],
     ids=range(8),
 )

@@ -16,7 +16,6 @@ from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.reader import EventStream
 from livesnn.events.formats.shared_readers import WIDEST, BlockReader
-from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
@@ -25,11 +24,9 @@ MAGIC = b"Event Stream"
 BLOCK_BYTES = 1 << 17
 EVENT_BYTES = 5
 _HEADER_BYTES = 20  # with the sensor's size
-_AHEAD_BYTES = 1 << 10  # read beyond a block, for its last event
-_PROBED_EVENTS = 8
 _KINDS = ("generic", "DVS", "ATIS", "display", "color")
 _DVS, _ATIS = 1, 2
-_OUTSIDE, _SKIPPED, _CROSSINGS, _EVENTS = range(4)
+_SKIPPED, _CROSSINGS, _EVENTS = range(3)
 
 Octets = npt.NDArray[np.int16]  # widened: numba makes a float of unsigned and signed together
 
@@ -40,39 +37,6 @@ def _pause_us(octet: int, atis: bool) -> int:
     if atis:
         return -1 if octet < 0xFC else (octet & 3) * 63
     return -1 if octet < 0xFE else (octet & 1) * 127
-
-
-@njit(nogil=True, cache=True)
-def _pixel(octets: Octets, i: int, width: int, height: int) -> tuple[int, int]:
-    """Return (x, y) of the event at ``i``, y from the top; (-1, -1) outside the sensor."""
-    x, y = octets[i + 1] | octets[i + 2] << 8, octets[i + 3] | octets[i + 4] << 8
-    if x >= width or y >= height:
-        return -1, -1
-    return x, height - 1 - y
-
-
-@njit(nogil=True, cache=True)
-def _is_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> bool:
-    """Return whether the next few events from ``i`` on lie inside the sensor."""
-    seen = 0
-    while seen < _PROBED_EVENTS and i + EVENT_BYTES <= octets.size:
-        if _pause_us(octets[i], atis) >= 0:
-            i += 1
-            continue
-        if _pixel(octets, i, width, height)[0] < 0:
-            return False
-        i += EVENT_BYTES
-        seen += 1
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _next_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> int:
-    while i < octets.size and not _is_aligned(octets, i, atis, width, height):
-        i += 1
-        while i < octets.size and _pause_us(octets[i], atis) >= 0 and _pause_us(octets[i - 1], atis) >= 0:
-            i += 1  # within a pause every byte is as well aligned as its first, so it isn't walked again for each
-    return i
 
 
 @njit(nogil=True, cache=True)
@@ -88,7 +52,8 @@ def _decode(
 ) -> tuple[int, int]:
     """Decode the events that start before ``stop`` into ``events``; return (next byte, time then).
 
-    ``counts`` [4] is added to: events outside the sensor, bytes skipped as damaged, threshold crossings, events.
+    A byte that begins an event outside the sensor is skipped, which finds the next whole event soon. ``counts`` [3] is
+    added to: bytes skipped so, threshold crossings, events.
     """
     n, i = counts[_EVENTS], 0
     while i < stop:
@@ -99,19 +64,17 @@ def _decode(
             continue
         if i + EVENT_BYTES > octets.size:
             break
-        x, y = _pixel(octets, i, width, height)
-        if x < 0 and not _is_aligned(octets, i + EVENT_BYTES, atis, width, height):
-            aligned = _next_aligned(octets, i + 1, atis, width, height)
-            counts[_SKIPPED] += aligned - i
-            i = aligned
+        x, y = octets[i + 1] | octets[i + 2] << 8, octets[i + 3] | octets[i + 4] << 8
+        if x >= width or y >= height:
+            counts[_SKIPPED] += 1
+            i += 1
             continue
         t_us += first >> 2 if atis else first >> 1
         i += EVENT_BYTES
         if atis and first & 1:
             counts[_CROSSINGS] += 1
             continue
-        counts[_OUTSIDE] += x < 0
-        events[n].t, events[n].x, events[n].y = t_us, UNUSABLE if x < 0 else x, y & 0x7FFF
+        events[n].t, events[n].x, events[n].y = t_us, x, height - 1 - y
         events[n].p = first & (2 if atis else 1) != 0
         n += 1
     counts[_EVENTS] = n
@@ -127,7 +90,7 @@ class EventStreamBlocks:
     def __init__(self, file: BufferedFile) -> None:
         self._file = file
         self._atis, self.resolution = _read_header(file)
-        self._counts = np.zeros(4, np.int64)
+        self._counts = np.zeros(3, np.int64)
         self._blocks: list[tuple[int, int]] = []  # the first byte of each, and the time then
         self._left = self._survey()
         self._judge()
@@ -138,7 +101,7 @@ class EventStreamBlocks:
         start, t_us = _HEADER_BYTES, 0
         while start < self._file.size:
             self._file.passed(start)
-            counts = np.zeros(4, np.int64)
+            counts = np.zeros(3, np.int64)
             following, later_us, _ = self._decode(start, t_us, counts)
             self._counts += counts
             if following == start:
@@ -148,16 +111,16 @@ class EventStreamBlocks:
         return 0
 
     def _judge(self) -> None:
-        outside, skipped, _, events = self._counts.tolist()
-        if outside * EVENT_BYTES + skipped > (self._file.size - _HEADER_BYTES) // 2:
+        skipped, octets = int(self._counts[_SKIPPED]), self._file.size - _HEADER_BYTES
+        if skipped > octets // 2:
             raise FormatError(
-                f"{self._file.path}: {skipped:,} bytes can't be events, and {outside:,} of {events:,} events are "
-                f"outside the header's {self.resolution.words} pixels: the file or its header is damaged"
+                f"{self._file.path}: {skipped:,} of {octets:,} bytes can't be events within the header's "
+                f"{self.resolution.words} pixels: the file or its header is damaged"
             )
 
     def _decode(self, start: int, t_us: int, counts: npt.NDArray[np.int64]) -> tuple[int, int, Events]:
         """Return (where the next block begins, the time then, events)."""
-        window = self._file.view(start, BLOCK_BYTES + _AHEAD_BYTES)
+        window = self._file.view(start, BLOCK_BYTES + EVENT_BYTES)  # the last event may reach beyond
         octets = np.frombuffer(window, np.uint8).astype(np.int16)
         events = np.empty(BLOCK_BYTES // EVENT_BYTES + 1, EVENTS_DTYPE)
         stop = min(BLOCK_BYTES, octets.size)
@@ -177,7 +140,7 @@ class EventStreamBlocks:
         return lines
 
     def read(self, number: int) -> Events:
-        return self._decode(*self._blocks[number], np.zeros(4, np.int64))[2]
+        return self._decode(*self._blocks[number], np.zeros(3, np.int64))[2]
 
 
 def open_event_stream(path: Path, progress: Progress = no_progress) -> BlockReader:

@@ -50,7 +50,6 @@ KINDS_2 = (*KINDS_21, INERTIAL)
 RESERVED_3 = (11, 12, 13)
 """So is 9, but Lucid's cameras pad with it: ros-event-camera/event_camera_renderer, issue 8."""
 KINDS_3 = tuple({*range(16)} - {OTHER_Y, *RESERVED_3})
-_NEVER = np.iinfo(np.int64).min
 _WIDEST = Resolution(2048, 2048)  # coordinates have 11 bits
 _FORMATS = {"EVT2": "2.0", "EVT21": "2.1", "EVT3": "3.0"}
 _CAMERA_KEYWORDS = {"evt", "format", "geometry", "integrator_name", "plugin_name", "system_id"}
@@ -108,43 +107,12 @@ def _put_vector(bits: int, t: int, x: int, y: int, on: bool, width: int, events:
 
 
 @njit(nogil=True, cache=True)
-def _decode_plain_evt2(
-    words: Words, first: int, state: State, width: int, height: int, events: Events
-) -> tuple[int, int, int, int]:
-    """Decode words as far as they are times, and events inside the sensor and in order, as nearly all are.
-
-    Return (word to go on with, number of events, the first one's time, the last one's).
-    """
-    base_us, n, i, earliest_us, newest_us = state[BASE], 0, first, 0, _NEVER
-    room = events.shape[0] or words.shape[0]
-    while i < words.shape[0] and n < room:
-        word = np.int64(words[i])
-        if word >> 28 <= ON:
-            x, y, t = word >> 11 & 0x7FF, word & 0x7FF, base_us + (word >> 22 & 0x3F)
-            if (t < newest_us) | (x >= width) | (y >= height):
-                break
-            if events.shape[0]:
-                events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, word >> 28
-            earliest_us = t if n == 0 else earliest_us
-            newest_us = t
-            n += 1
-        elif word >> 28 == TIME_HIGH:
-            base_us = _advance(base_us, word & 0xFFFFFFF, LOW_BITS, HIGH_BITS)
-        else:
-            break
-        i += 1
-    state[BASE] = base_us
-    return i, n, earliest_us, newest_us
-
-
-@njit(nogil=True, cache=True)
 def _decode_evt2(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
     """Decode EVT 2.0: 32 bits a word, and one word an event; see `Decode`."""
-    i, n, earliest_us, newest_us = _decode_plain_evt2(words, first, state, width, height, events)
-    base_us, span = state[BASE], (earliest_us, newest_us, True)
-    room = events.shape[0]
+    base_us, room = state[BASE], events.shape[0]
+    n, i, span = 0, first, (base_us, base_us, True)
     while i < words.shape[0]:
         word = np.int64(words[i])
         kind = word >> 28
@@ -200,56 +168,12 @@ def _decode_evt21(
 
 
 @njit(nogil=True, cache=True)
-def _decode_plain_evt3(
-    words: Words, first: int, state: State, width: int, height: int, events: Events
-) -> tuple[int, int, int, int]:
-    """As `_decode_plain_evt2`."""
-    base_us, low_us, y, x, on = state[BASE], state[LOW], state[Y], state[X], state[POLARITY]
-    n, i, earliest_us, newest_us = 0, first, 0, _NEVER
-    right = width if y < height else 0
-    room = events.shape[0] - 11 if events.shape[0] else 12 * words.shape[0]
-    while i < words.shape[0] and n < room:
-        word = np.int64(words[i])
-        kind, t = word >> 12, base_us + low_us
-        if kind in (ADDRESS_X, VECTOR_12, VECTOR_8):
-            last = word & 0x7FF if kind == ADDRESS_X else x + 27 - 4 * kind  # 11 or 7 to the right
-            if (t < newest_us) | (last >= right):
-                break
-            earliest_us = t if n == 0 else earliest_us
-            if kind == ADDRESS_X:
-                if events.shape[0]:
-                    events[n].t, events[n].x, events[n].y, events[n].p = t, last, y, word >> 11 & 1
-                n += 1
-            else:
-                bits = word & (0xFFF if kind == VECTOR_12 else 0xFF)
-                n = _put_inside(bits, t, x, y, on >> 11 & 1, events, n)
-                x += 12 if kind == VECTOR_12 else 8
-            newest_us = t if n else newest_us
-        elif kind == ADDRESS_Y:
-            y = word & 0x7FF
-            right = width if y < height else 0
-        elif kind == TIME_LOW:
-            low_us = word & 0xFFF
-        elif kind == BASE_X:
-            x, on = word & 0x7FF, word
-        elif kind == TIME_HIGH:
-            last_us, base_us = base_us, _advance(base_us, word & 0xFFF, LOW_BITS_3, HIGH_BITS_3)
-            low_us = low_us if base_us == last_us else 0  # until its own word has come, as in OpenEB
-        else:
-            break
-        i += 1
-    state[BASE], state[LOW], state[Y], state[X], state[POLARITY] = base_us, low_us, y, x, on
-    return i, n, earliest_us, newest_us
-
-
-@njit(nogil=True, cache=True)
 def _decode_evt3(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
     """Decode EVT 3.0: 16 bits a word, each of which changes one thing; see `Decode`."""
-    i, n, earliest_us, newest_us = _decode_plain_evt3(words, first, state, width, height, events)
     base_us, low_us, y, x, on = state[BASE], state[LOW], state[Y], state[X], state[POLARITY]
-    room, span = events.shape[0], (earliest_us, newest_us, True)
+    n, i, room, span = 0, first, events.shape[0], (base_us, base_us, True)
     right = width if y < height else 0
     while i < words.shape[0]:
         word = np.int64(words[i])

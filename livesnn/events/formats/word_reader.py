@@ -284,55 +284,6 @@ class Pixel(NamedTuple):
 
 
 @njit(nogil=True, inline="always")
-def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
-    """Return whether all words are events inside the sensor, in order, less than half a clock's range apart."""
-    x_place, x_mask = np.uint64(pixel.x[0]), np.uint64(pixel.x[1])
-    y_place, y_mask = np.uint64(pixel.y[0]), np.uint64(pixel.y[1])
-    right, bottom, time = np.uint64(width - 1), np.uint64(height - 1), np.uint64(0xFFFFFFFF)
-    outside, others, steps = np.uint64(0), np.uint64(0), np.uint64(0)
-    for i in range(words.size):
-        outside |= (right - (words[i] >> x_place & x_mask)) | (bottom - (words[i] >> y_place & y_mask))
-        others |= words[i]
-    later = words[1:]
-    for i in range(later.size):
-        steps |= (later[i] & time) - (words[i] & time)
-    return bool((outside | steps) < np.uint64(0x80000000)) and others & np.uint64(pixel.others) == 0
-
-
-@njit(nogil=True, inline="always")
-def _write(words: Words, pixel: Pixel, shift_us: int, width: int, height: int, events: Events) -> None:
-    right, bottom = width - 1, height - 1
-    for i in range(words.size):
-        word = words[i]
-        x = np.int64(word >> np.uint64(pixel.x[0]) & np.uint64(pixel.x[1]))
-        y = np.int64(word >> np.uint64(pixel.y[0]) & np.uint64(pixel.y[1]))
-        events[i].t = np.int64(word & np.uint64(0xFFFFFFFF)) + shift_us
-        events[i].x = right - x if pixel.mirrored else x
-        events[i].y = bottom - y if pixel.mirrored else y
-        events[i].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
-
-
-@njit(nogil=True, inline="always")
-def _decode_plain(
-    words: Words, pixel: Pixel, last_us: int, width: int, height: int, events: Events
-) -> tuple[int, int, int]:
-    """Decode words [N] into ``events`` if all are good events in order; only count them if ``events`` is empty.
-
-    Return (N, or 0 if they aren't; the first time; the last), unwrapped from ``last_us`` on. One pass without a
-    branch checks the words and a second writes them, which takes half the time of decoding one word after the other.
-    """
-    some = words[: events.size] if events.size else words
-    if some.size == 0 or not _are_plain(some, pixel, width, height):
-        return 0, last_us, last_us
-    time = np.uint64(0xFFFFFFFF)
-    first = np.int64(some[0] & time)
-    shift_us = unwrap(first, last_us) - first
-    if events.size:
-        _write(some, pixel, shift_us, width, height, events)
-    return some.size, first + shift_us, np.int64(some[some.size - 1] & time) + shift_us
-
-
-@njit(nogil=True, inline="always")
 def _decode_pixels(
     words: Words,
     pixel: Pixel,
@@ -343,10 +294,6 @@ def _decode_pixels(
     events: Events,
     counts: Counts,
 ) -> tuple[int, int, int, int, bool]:
-    plain, first_us, last_us = _decode_plain(words[first:], pixel, state[0], width, height, events)
-    if plain:
-        state[0] = last_us
-        return first + plain, plain, first_us, last_us, True
     room, n, span = events.shape[0], 0, (state[0], state[0], True)
     for i in range(first, words.shape[0]):
         word = words[i]
