@@ -204,15 +204,12 @@ def test_an_order_of_halves_that_the_words_contradict_is_not_believed(tmp_path: 
 
 @pytest.mark.parametrize("said", VERSIONS)
 @pytest.mark.parametrize("true", VERSIONS)
-def test_a_header_that_contradicts_the_words_is_an_error_that_says_what_they_look_like(
-    tmp_path: Path, said: str, true: str
-) -> None:
+def test_a_header_that_contradicts_the_words_is_an_error(tmp_path: Path, said: str, true: str) -> None:
     if said[:5] == true[:5]:
         return
     words = VERSIONS[true].encode(make_events(1_000_000 + np.arange(3_000) * 17))
     path = write(tmp_path / "f.raw", octets_of(VERSIONS[true], words, VERSIONS[said].header))
-    looks = {"evt2": "EVT 2.0", "evt21": "EVT 2.1", "evt3": "EVT 3.0"}[true.partition("-")[0]]
-    with pytest.raises(FormatError, match=f"the header says EVT .*they look like {looks}") as raised:
+    with pytest.raises(FormatError, match=r"the header says EVT .*correct the header") as raised:
         open_recording(path)
     assert "\n" not in str(raised.value)
 
@@ -328,22 +325,13 @@ def test_words_of_no_known_type_are_skipped_and_counted(tmp_path: Path) -> None:
         assert any("2 words are of a type" in line for line in describe(path).warnings)
 
 
-def test_events_before_the_first_whole_time_are_left_out_and_it_is_said(tmp_path: Path) -> None:
+def test_events_before_the_first_whole_time_are_left_out(tmp_path: Path) -> None:
     words = [7, word_3(2, 5), word_3(6, 9), word_3(2, 5), word_3(8, 1), word_3(6, 2), word_3(2, 6)]
-    path = write(tmp_path / "f.raw", octets_of(EVT3, words))
-    assert read(path).tolist() == [(4098, 6, 7, False)]
-    assert describe(path).warnings == [
-        "it starts in the middle of a stream: 10 bytes before the first time are left out"
-    ]
+    assert read(write(tmp_path / "f.raw", octets_of(EVT3, words))).tolist() == [(4098, 6, 7, False)]
     path = write(tmp_path / "f.raw", octets_of(EVT2, [1 << 28, 8 << 28 | 1, 1 << 28]))
     assert read(path)["t"].tolist() == [64]
-    assert "8 bytes before the first time" in describe(path).warnings[0]
-
-
-def test_a_file_that_never_says_the_time_has_no_events_and_says_so(tmp_path: Path) -> None:
     path = write(tmp_path / "f.raw", octets_of(EVT3, [7, word_3(2, 5)]))
-    assert read(path).size == 0
-    assert describe(path).warnings == ["it never gives the time: its events are left out", NOTHING]
+    assert (read(path).size, describe(path).warnings) == (0, [NOTHING])
 
 
 def test_an_event_whose_row_was_never_given_is_left_out(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import get_args
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.prefetch import decoding_threads, prefetch
+from livesnn.events.formats.aedat4_reader import decoding_threads, prefetch
 from livesnn.signals import ending_sets
 from livesnn.threads import BoundedQueue, Latest, Policy, Worker, usable_processors
 

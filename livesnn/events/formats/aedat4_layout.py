@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 import threading
 import xml.etree.ElementTree as ElementTree
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -211,12 +210,11 @@ class StreamHeader:
 
 
 class Header(NamedTuple):
-    """``table_position`` is -1 in a file that wasn't closed; ``sound``: there is no checksum, or it is right."""
+    """What the header says; ``table_position`` is -1 in a file that wasn't closed."""
 
     compression: Compression
     table_position: int
     streams: tuple[StreamHeader, ...]
-    sound: bool
 
 
 class PacketRow(NamedTuple):
@@ -266,7 +264,7 @@ def parse_header(content: memoryview) -> Header:
     streams = tuple(_parse_stream(node) for node in nodes if (node.get("name") or "").isdecimal())
     if not streams:
         raise DamageError("the header describes no streams")
-    return Header(Compression(number), table, streams, _is_sound(bytes(content), position))
+    return Header(Compression(number), table, streams)
 
 
 def _parse_stream(node: ElementTree.Element) -> StreamHeader:
@@ -293,17 +291,6 @@ def _whole_number(digits: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _checksum(header: bytes, position: int) -> bytes:
-    """Return the XML comment for a header before it; the table's place, at ``position``, is filled in later."""
-    return b"<!--crc32 %08x-->" % zlib.crc32(header[:position] + header[position + 8 :])
-
-
-def _is_sound(content: bytes, position: int) -> bool:
-    before, comment, found = content.rpartition(b"</dv><!--")
-    checksum = _checksum(before + b"</dv>", position)
-    return not comment or b"<!--" + found.rstrip(b"\0") == checksum
-
-
 _HEADER_XML = (
     '<dv version="2.0"><node name="outInfo" path="/outInfo/"><node name="0" path="/outInfo/0/">'
     '<attr key="compression" type="string">{}</attr>'
@@ -319,7 +306,6 @@ _HEADER_XML = (
 def build_header(compression: Compression, resolution: Resolution, camera: str) -> tuple[bytes, int]:
     """Return (MAGIC and header of a file with one event stream, where in it the table's position is stored)."""
     xml = _HEADER_XML.format(compression.name, resolution.width, resolution.height, escape(camera))
-    xml += _checksum(b"", 0).decode()  # to be filled in
     builder = flatbuffers.Builder(1024)
     description = builder.CreateString(xml)
     builder.StartObject(3)
@@ -329,10 +315,7 @@ def build_header(compression: Compression, resolution: Resolution, camera: str) 
     builder.PrependUOffsetTRelativeSlot(2, description, 0)
     builder.FinishSizePrefixed(builder.EndObject(), file_identifier=b"IOHE")
     content = bytes(builder.Output())
-    position = field(content, root_table(content, 4), 1)
-    before, comment, after = content.rpartition(b"<!--")
-    checksum = _checksum(before[4:], position - 4)
-    return MAGIC + before + checksum + after[len(checksum) - len(comment) :], len(MAGIC) + position
+    return MAGIC + content, len(MAGIC) + field(content, root_table(content, 4), 1)
 
 
 def events_in(content: memoryview) -> tuple[int, int]:

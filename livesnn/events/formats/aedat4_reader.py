@@ -5,11 +5,14 @@ Where the packets lie comes from the file's table, or from a walk through the fi
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +38,6 @@ from livesnn.events.formats.aedat4_layout import (
     parse_table,
     read_u32,
 )
-from livesnn.events.formats.prefetch import decoding_threads, prefetch
 from livesnn.events.formats.reader import EventStream, OtherContent, Parts, Reader
 from livesnn.events.formats.shared_readers import WIDEST, first_block, time_range_of
 from livesnn.events.packet import (
@@ -51,9 +53,9 @@ from livesnn.events.packet import (
 )
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, no_progress
+from livesnn.threads import usable_processors
 from livesnn.untrusted import HEADER_BYTES, PIECE_BYTES, WHOLE_BYTES, DamageError, require_room
 
-UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
 _BATCH_BYTES = 1 << 19  # of the file, which a thread reads and unpacks at once: both stay in the cache
 _BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
@@ -65,6 +67,9 @@ _LONGEST_STEP_US = 1 << 36  # 19 hours; 2^27 events, 2 GB, come to 2^63
 _TABLE_TOLERANCE_US = 1_000_000
 _MAX_WARNINGS = 8
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 class Aedat4Reader(Reader):
     """An open .aedat4 file; see `Reader`. Raises FormatError when the header is damaged."""
@@ -74,8 +79,7 @@ class Aedat4Reader(Reader):
     def __init__(self, path: Path, progress: Progress = no_progress) -> None:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             header, first = read_header(self._file)
-            self._packets, notes = find_packets(self._file, header, first)
-        self._notes = [*[UNSOUND_HEADER] * (not header.sound), *notes]
+            self._packets, self._notes = find_packets(self._file, header, first)
         self._has_times = bool((self._packets["items"] >= 0).all() and (self._packets["t_last"] > 0).any())
         self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
         self._decompressor = Decompressor(header.compression)
@@ -114,20 +118,15 @@ class Aedat4Reader(Reader):
         first = 0 if start_us is None else self._first_row(rows, resolution, start_us)
         # Without compression, there is little to do.
         threads = 1 if self._file.lasting else decoding_threads()
-        unpacked = prefetch(partial(self._unpack, resolution), _batches(each_row(rows[first:])), threads)
-        found = (
-            self._read(row, resolution, counters, content) if known is None else known
-            for row, content, known in unpacked
-        )
+        unpacked = prefetch(self._unpack, _batches(each_row(rows[first:])), threads)
+        found = (self._read(row, resolution, counters, content) for row, content in unpacked)
         sorter = PacketSorter(resolution, start_us, counters)
         yield from sorter.sort((packet, True) for packet in found if packet is not None)
         if start_us is None:
             self._jumps[stream] = sorter.jumps
 
-    def _unpack(
-        self, resolution: Resolution, batch: list[PacketRow]
-    ) -> Iterator[tuple[PacketRow, memoryview | None, Events | None]]:
-        """Yield each packet, its content, and its events if they need no `_read`; may run in any thread.
+    def _unpack(self, batch: list[PacketRow]) -> Iterator[tuple[PacketRow, memoryview | None]]:
+        """Yield each packet and its content; may run in any thread.
 
         There is no content if it can't be unpacked, or is too large to be held until it is needed.
         """
@@ -135,23 +134,14 @@ class Aedat4Reader(Reader):
         with suppress(LivesnnError):  # all at once, because after each read a thread waits for the GIL
             self._file.view(first, batch[-1].offset + batch[-1].size - first)
         for row in batch:
-            content = found = None
-            try:
+            content = None
+            with suppress(DamageError, LivesnnError):  # met and reported again by `_read`, in its turn
                 content = self._content(row, room)
                 room -= len(content)
-                found = find_plain_events(content, resolution)
-                if found is not None:
-                    _check_against_table(found, found.size, row)
-            except (DamageError, LivesnnError):  # met and reported again by `_read`, in its turn
-                found = None
-            yield row, content, found
+            yield row, content
 
     def _read(
-        self,
-        row: PacketRow,
-        resolution: Resolution,
-        counters: SourceCounters,
-        content: memoryview | None = None,
+        self, row: PacketRow, resolution: Resolution, counters: SourceCounters, content: memoryview | None = None
     ) -> Events | None:
         """Return one packet, put in order; None if it has no events, with a warning if it is damaged."""
         try:
@@ -318,6 +308,41 @@ def _batches(rows: Iterator[PacketRow]) -> Iterator[list[PacketRow]]:
         batch.append(row)
     if batch:
         yield batch
+
+
+def decoding_threads() -> int:
+    """Return how many threads decode a recording: four at most, as more would wait for whoever takes their events.
+
+    A process that was started to share work with others (subprocesses.py) has one.
+    """
+    from multiprocessing import parent_process
+
+    return min(4, usable_processors()) if parent_process() is None else 1
+
+
+def prefetch(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) -> Iterator[R]:
+    """Yield what ``work`` yields for each item, in order; so many other threads work ``2 * threads`` items ahead.
+
+    ``work`` is a generator function. What it raises is raised where its results would come. The first item, and with
+    one thread every item, is worked on here: a look at the beginning costs little.
+    """
+    left = iter(items)
+    for item in left if threads == 1 else islice(left, 1):
+        yield from work(item)
+    waiting: deque[Future[list[R]]] = deque()
+    # glibc keeps of a thread's freed memory as much as twice the largest block it has ever given back to the kernel.
+    # Without this one, which is never touched, getting pages from the kernel again took as long as LZ4 itself.
+    bytes(4 << 20)
+    with ThreadPoolExecutor(threads, "livesnn-prefetch") as workers:
+        try:
+            while True:
+                some = islice(left, 1 + 2 * threads - len(waiting))
+                waiting.extend(workers.submit(list, work(item)) for item in some)
+                if not waiting:
+                    return
+                yield from waiting.popleft().result()
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
 
 
 def find_plain_events(content: memoryview, resolution: Resolution) -> Events | None:

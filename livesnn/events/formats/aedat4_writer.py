@@ -39,7 +39,7 @@ class Aedat4Writer(Closing):
 
     Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events. What `sync`
     has put on the disk outlives a power failure. `close` writes the table, which only seeking needs, and syncs. If
-    the disk is full, the file ends with the last whole packet. Header, packets and table have checksums; without
+    the disk is full, the file ends with the last whole packet. Packets and table have checksums; without
     ``compression``, packets have none. ``written`` is how many events the file's whole packets hold.
 
     Raises FormatError when the sensor is too large for the format. Raises SourceError, here and in every method, when

@@ -52,8 +52,8 @@ def _decode(
 ) -> tuple[int, int]:
     """Decode the events that start before ``stop`` into ``events``; return (next byte, time then).
 
-    A byte that begins an event outside the sensor is skipped, which finds the next whole event soon. ``counts`` [3] is
-    added to: bytes skipped so, threshold crossings, events.
+    A byte that begins an event outside the sensor is skipped, which finds the next whole event soon. ``counts`` [3]
+    is added to: bytes skipped so, threshold crossings, events.
     """
     n, i = counts[_EVENTS], 0
     while i < stop:

@@ -8,7 +8,7 @@ decide. Source: docs.prophesee.ai, data encoding formats.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -218,14 +218,6 @@ LAYOUTS = (EVT2, EVT21, EVT21_LEGACY, EVT3)
 _VERSIONS = {"2.0": (EVT2,), "2.1": (EVT21, EVT21_LEGACY), "3.0": (EVT3,)}
 
 
-class Beginning(NamedTuple):
-    """The first word to decode and the decoder's state before it; ``lost`` says whether events lie before it."""
-
-    first: int
-    state: State
-    lost: bool
-
-
 def kinds_and_contents(words: Words, layout: WordLayout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return each word's type and the bits below it, int64 [N]; in EVT 2.1, those of the more significant half."""
     heads = words >> np.uint64(32) if layout.word_bytes == 8 else words
@@ -233,8 +225,8 @@ def kinds_and_contents(words: Words, layout: WordLayout) -> tuple[npt.NDArray[np
     return (heads >> heads.dtype.type(bits)).astype(np.int64), heads.astype(np.int64) & (1 << bits) - 1
 
 
-def find_beginning(words: Words, layout: WordLayout) -> Beginning | None:
-    """Return where the time is first known; None if it never is.
+def find_beginning(words: Words, layout: WordLayout) -> tuple[int, State] | None:
+    """Return the first word whose time is known, and the decoder's state before it; None if there is none.
 
     In EVT 3.0 both parts of the time must have come.
     """
@@ -244,12 +236,11 @@ def find_beginning(words: Words, layout: WordLayout) -> Beginning | None:
     if not all(place.size for place in found):
         return None
     index = max(int(place[0]) for place in found) + 1
-    lost = holds_events(words[:index], layout)
     high, low, y = (
         int(newest(kinds[:index], contents[:index], kind, NOWHERE)[-1]) for kind in (TIME_HIGH, TIME_LOW, ADDRESS_Y)
     )
     state = [high << LOW_BITS_3, low, y, NOWHERE, 0] if layout is EVT3 else [high << LOW_BITS]
-    return Beginning(index, np.array(state), lost)
+    return index, np.array(state)
 
 
 def newest(
@@ -287,22 +278,13 @@ def misfits(words: Words, layout: WordLayout, *, strictly: bool = False) -> floa
     return max(float(flaw.mean()) for flaw in flaws if flaw.size)
 
 
-def holds_events(words: Words, layout: WordLayout) -> bool:
-    """Return whether there is an event among the words."""
-    kinds, _ = kinds_and_contents(words, layout)
-    return bool(np.isin(kinds, (ADDRESS_X, VECTOR_12, VECTOR_8) if layout is EVT3 else (OFF, ON)).any())
-
-
 def looks_like_evt(path: Path, head: bytes) -> bool:
     """Return whether a file has a camera's header, or, in a .raw without one, whether its words fit one version."""
     if not head.startswith(b"% ") and path.suffix.lower() != ".raw":
         return False
     octets = file_head(path, BLOCK_BYTES)
-    if not _CAMERA_KEYWORDS.isdisjoint(read_text_header(octets).fields):
-        return True
-    return (
-        path.suffix.lower() == ".raw" and len({layout.title for layout in LAYOUTS if _is_surely(octets, layout)}) == 1
-    )
+    has_header = not _CAMERA_KEYWORDS.isdisjoint(read_text_header(octets).fields)
+    return has_header or (path.suffix.lower() == ".raw" and any(_is_surely(octets, layout) for layout in LAYOUTS))
 
 
 def open_evt(path: Path, progress: Progress = no_progress) -> WordReader:
@@ -310,34 +292,30 @@ def open_evt(path: Path, progress: Progress = no_progress) -> WordReader:
     with closed_on_error(BufferedFile(path, progress)) as file:
         header = read_text_header(file.view(0, BLOCK_BYTES))
         layout = _choose_layout(file, header)
-        start, state, warnings = _find_words(file, header.start, layout)
-        stream, notes = stream_of(header.fields)
-        return WordReader(file, stream, layout, start, state, widest=_WIDEST, warnings=warnings + notes)
+        start, state = _find_words(file, header.start, layout)
+        stream, warnings = stream_of(header.fields)
+        return WordReader(file, stream, layout, start, state, widest=_WIDEST, warnings=warnings)
 
 
 def _choose_layout(file: BufferedFile, header: TextHeader) -> WordLayout:
     sample = bytes(file.view(header.start, BLOCK_BYTES))
     stated = _stated_layouts(file.path, header.fields)
-    sure = [layout for layout in LAYOUTS if _is_surely(sample, layout)]
-    if not stated:
-        if len(sure) != 1:
-            raise FormatError(
-                f"{file.path}: it doesn't say which EVT version it is, and its first words don't show it: "
-                f'add a line "% evt 3.0" (or 2.0, 2.1) to its start, or record it again'
-            )
-        return sure[0]
-    possible = [layout for layout in stated if layout in sure]
-    others = {layout.title for layout in sure}
-    if not possible and len(others) != 1:
-        possible = [layout for layout in stated if _may_be(sample, layout)]
-    if not possible:
-        looks = f"they look like {others.pop()}" if len(others) == 1 else "the file is damaged"
+    sure = {layout.title for layout in LAYOUTS if _is_surely(sample, layout)}
+    unsure = bool(stated) and len(sure) != 1
+    fitting = [layout for layout in stated or LAYOUTS if layout.title in sure or (unsure and _may_be(sample, layout))]
+    if stated and not fitting:
         raise FormatError(
-            f"{file.path}: the header says {stated[0].title}, but the words after it can't be: {looks}: "
+            f"{file.path}: the header says {stated[0].title}, but the words after it can't be: "
             f"correct the header, or record it again"
         )
-    timed = [layout for layout in possible if find_beginning(layout.words(sample), layout)]
-    return (timed or possible)[0]
+    if len({layout.title for layout in fitting}) != 1:
+        raise FormatError(
+            f"{file.path}: it doesn't say which EVT version it is, and its first words don't show it: "
+            f'add a line "% evt 3.0" (or 2.0, 2.1) to its start, or record it again'
+        )
+    each_words = [layout.words(sample) for layout in fitting]
+    flaws = [(find_beginning(*of) is None, misfits(*of)) for of in zip(each_words, fitting, strict=True)]
+    return fitting[flaws.index(min(flaws))]
 
 
 def _stated_layouts(path: Path, fields: dict[str, str]) -> tuple[WordLayout, ...]:
@@ -371,18 +349,12 @@ def _is_surely(octets: bytes, layout: WordLayout) -> bool:
     )
 
 
-def _find_words(file: BufferedFile, start: int, layout: WordLayout) -> tuple[int, State, list[str]]:
-    """Return where decoding begins, the decoder's state there, and a warning if events lie before it."""
-    lost = False
+def _find_words(file: BufferedFile, start: int, layout: WordLayout) -> tuple[int, State]:
+    """Return where the time is first known, and the decoder's state there; the file's end if it never is."""
     for position in range(start, file.size, BLOCK_BYTES):
         file.passed(position)
-        words = layout.words(file.view(position, BLOCK_BYTES))
-        found = find_beginning(words, layout)
-        lost = lost or (holds_events(words, layout) if found is None else found.lost)
+        found = find_beginning(layout.words(file.view(position, BLOCK_BYTES)), layout)
         if found is not None:
-            begin = position + found.first * layout.word_bytes
-            note = f"it starts in the middle of a stream: {begin - start:,} bytes before the first time are left out"
-            return begin, found.state, [note] if lost else []
-    note = "it never gives the time: its events are left out"
-    end = file.size - (file.size - start) % layout.word_bytes
-    return end, np.zeros(5, np.int64), [note] if lost else []
+            first, state = found
+            return position + first * layout.word_bytes, state
+    return file.size - (file.size - start) % layout.word_bytes, np.zeros(5, np.int64)

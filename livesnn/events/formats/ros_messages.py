@@ -151,7 +151,7 @@ class Decoder:
             found = find_beginning(words, EVT3)
             if found is None:
                 return
-            first, self._state = found.first, found.state
+            first, self._state = found
             if about_us is not None:
                 self._state[0] += round((about_us - int(self._state[0])) / _EVT3_RANGE_US) * _EVT3_RANGE_US
         counts = no_counts()
