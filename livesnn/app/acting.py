@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QSpinBox,
@@ -72,21 +71,17 @@ LONGEST_HELD_MS, LONGEST_EVERY_S = 60_000, 3600.0
 
 
 class Acting:
-    """Does what the rules in the settings say about the player's results; call `close` at the end.
+    """Does what the rules in the settings say about the player's results; call `close` at the end."""
 
-    ``tell`` gets a line about each firing, for where the window's parts aren't shown.
-    """
-
-    def __init__(self, window: WindowLayout, recording: RecordingControls, tell: Callable[[str], None]) -> None:
+    def __init__(self, window: WindowLayout, recording: RecordingControls) -> None:
         self._window, self._player, self._settings = window, window.player, window.settings
-        self._recording, self._tell = recording, tell
+        self._recording = recording
         self._fired: deque[Firing] = deque(maxlen=MOST_SHOWN)
         self._failures: deque[str] = deque(maxlen=MOST_SHOWN)
         self._cannot_record = False
         self._dropped = 0
         self._rules = self._settings.now.actions
         self._runner = ActionRunner(self._rules, self._failures.append)
-        self.toast = Toast(window.view)
         self._player.see = self._see
 
     def ask(self) -> None:
@@ -103,9 +98,7 @@ class Acting:
         fired = [self._fired.popleft() for _ in range(len(self._fired))]
         if fired:
             each = (f"{style.readable(firing.decision)} → {firing.rule.action.words}" for firing in fired)
-            words = "  ·  ".join(each)
-            self.toast.show_words(words)
-            self._tell(words)
+            self._window.view.canvas.tell("  ·  ".join(each))
         for firing in fired:
             self._record(firing)
         while self._failures:
@@ -129,41 +122,6 @@ class Acting:
                 self._cannot_record = bool(why)
             case "stop_recording":
                 self._player.stop_recording()
-
-
-class Toast(QLabel):
-    """A few words over the lower edge of another widget, for some seconds."""
-
-    def __init__(self, over: QWidget) -> None:
-        super().__init__(over)
-        self._over = over
-        self.setObjectName("toast")
-        self.setTextFormat(Qt.TextFormat.PlainText)  # a class or an address may look like HTML
-        self.setFont(style.text_font(14))
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.hide()
-        over.installEventFilter(self)
-        self._gone = QTimer(self, singleShot=True, interval=4000)
-        self._gone.timeout.connect(self.hide)
-
-    def show_words(self, words: str) -> None:
-        most = self._over.width() - 80
-        self.setText(self.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, most))
-        self.adjustSize()
-        self._place()
-        self.show()
-        self.raise_()
-        self._gone.start()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay at the lower edge when a message above makes the other widget smaller."""
-        if event.type() == QEvent.Type.Resize:
-            self._place()
-        return super().eventFilter(watched, event)
-
-    def _place(self) -> None:
-        over = self._over
-        self.move((over.width() - self.width()) // 2, over.height() - self.height() - 52)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +23,6 @@ from livesnn.session.comparison import Second
 from livesnn.signals import usual_handlers
 
 if TYPE_CHECKING:
-    from PySide6.QtCore import QObject
     from PySide6.QtWidgets import QApplication
 
     from livesnn.app.main_window import MainWindow
@@ -35,9 +33,6 @@ QUIT_AFTER = "LIVESNN_QUIT_AFTER"
 
 LONGEST_S = 86_400
 FIRST_FRAME: Final = "first-frame"
-WATCHDOG = "LIVESNN_WATCHDOG"
-"""Environment variable: if set, the summary says for how long the window was blocked."""
-
 OF_CLASSES = ("thresholds", "allow", "deny")  # fields of a Decider
 
 
@@ -97,15 +92,12 @@ def run_app(
         if stage or kiosk:
             window.presenting.enter(kiosk=kiosk)
         _close_after(window, quit_after)
-        watchdog = Watchdog(application) if os.environ.get(WATCHDOG) else None
         application.exec()
     whole = window.tabs or window
     whole.close()
     summary = whole.summary()
     if not summary["frames_shown"] and window.player.last_error is not None:
         raise LivesnnError(window.player.last_error)
-    if watchdog is not None:
-        summary["gui_blocked_ms_max"] = watchdog.blocked_ms_max
     return summary
 
 
@@ -200,29 +192,3 @@ def _quit_after() -> float | Literal["first-frame"] | None:
             f"{QUIT_AFTER}={text!r} in the environment: give seconds from 0 to {LONGEST_S}, or {FIRST_FRAME!r}"
         )
     return seconds
-
-
-class Watchdog:
-    """Measures, with a timer, the longest time for which the GUI thread didn't come back to its event loop."""
-
-    TICK_MS = 5
-
-    def __init__(self, window: QObject | None = None) -> None:
-        from PySide6.QtCore import Qt, QTimer
-
-        self._longest_s = 0.0
-        self._ticked_s = time.perf_counter()
-        self._timer = QTimer(window)  # ends with the window
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self.tick)
-        self._timer.start(self.TICK_MS)
-
-    @property
-    def blocked_ms_max(self) -> float:
-        """Longest time between two ticks, less their interval, ms."""
-        return max(1000 * self._longest_s - self.TICK_MS, 0.0)
-
-    def tick(self) -> None:
-        now_s = time.perf_counter()
-        self._longest_s = max(self._longest_s, now_s - self._ticked_s)
-        self._ticked_s = now_s

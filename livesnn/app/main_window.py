@@ -67,7 +67,7 @@ class MainWindow(Page):
         self.exporting = Exporting(self)
         self.teaching, self.correcting = Teaching(self), Correcting(self)
         self.presenting = Presenting(self)
-        self.acting = Acting(self, self.recording, self.presenting.show_note)
+        self.acting = Acting(self, self.recording)
         self.sensitivity = SensitivityDock(self)
         self.comparing = Comparing(self, self.session_display)
         self.commands = Actions(self, self.menuBar(), tuple(self._actions()))

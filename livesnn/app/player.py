@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, TypedDict
 from weakref import WeakSet
 
 from livesnn.app.model_choice import ModelChoice, Notice, takes
@@ -92,7 +92,6 @@ class Summary(TypedDict):
     decisions: int
     majority: str | None
     dropped: int
-    gui_blocked_ms_max: NotRequired[float]  # with a Watchdog
 
 
 _PLAYING: WeakSet[Player] = WeakSet()  # those that have played, and haven't ended

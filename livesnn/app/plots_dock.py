@@ -17,7 +17,7 @@ from livesnn.app.window_layout import WindowLayout
 from livesnn.threads import Worker
 
 if TYPE_CHECKING:
-    from livesnn.app.widgets.plot_panel import PlotPanel
+    from livesnn.app.widgets.plots import PlotPanel
 
 HEIGHT = 210  # pixels; less in a low window
 _FORMATS = {".png": "Picture (*.png)", ".csv": "Table (*.csv)"}
@@ -55,7 +55,7 @@ class PlotsDock(QDockWidget):
             self._window.banner.show_message(why, "error")
             return
         if self.panel is None:
-            from livesnn.app.widgets.plot_panel import PlotPanel
+            from livesnn.app.widgets.plots import PlotPanel
 
             self.panel = panel = PlotPanel(self._window.settings.now.plots)
             panel.chosen_changed.connect(lambda: self._window.settings.change(plots=panel.chosen))
@@ -95,4 +95,4 @@ class _PlotsPlace(QWidget):
 
 
 def _import_panel(stop: threading.Event) -> None:
-    import livesnn.app.widgets.plot_panel  # noqa: F401
+    import livesnn.app.widgets.plots  # noqa: F401

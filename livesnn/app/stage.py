@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QS
 
 from livesnn.app import style
 from livesnn.app.session_display import READ_S
-from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
+from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
 from livesnn.app.widgets.readout import ago, fitting_pixels
 from livesnn.app.window_layout import WindowLayout
@@ -24,7 +24,6 @@ from livesnn.session.verdict import NO_EVENTS, Verdict
 FADE_S = 8.0  # for which a decision that is over can still be read
 AGAIN_S = 2.0  # a class that is decided again so soon has not been over
 MOST_PAST = 6
-NOTE_S = 4.0  # for which a note is shown
 IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the cursor go
 RESTART_S = 5.0  # from an error to the restart of a kiosk's source
 RESTARTING = "Starting again …"
@@ -66,8 +65,6 @@ class Caption(QWidget):
         super().__init__(parent)
         self.said = Verdict("")
         self.trail: Trail = ()
-        self.note = ""
-        self._noted_s = 0.0
         self._palette = DEFAULT_PALETTE
         self._scrim = self._painted = QPixmap()
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -79,22 +76,16 @@ class Caption(QWidget):
     def show_said(self, said: Verdict, now_s: float) -> None:
         """Show what the window says; call it some times a second, for what fades."""
         trail = follow_trail(self.trail, self.said, said, now_s)
-        fades = bool(trail or self.trail or self.note)
+        fades = bool(trail or self.trail)
         changed = said != self.said
         self.said, self.trail = said, trail
-        if self.note and now_s - self._noted_s > NOTE_S:
-            self.note = ""
         if changed or fades:
             self._repaint(now_s)
         self.setAccessibleName(". ".join(filter(None, (said.words, said.why))))
 
     def forget(self) -> None:
-        self.said, self.trail, self.note = Verdict(""), (), ""
+        self.said, self.trail = Verdict(""), ()
         self._repaint()
-
-    def show_note(self, note: str, now_s: float) -> None:
-        self.note, self._noted_s = note, now_s
-        self._repaint(now_s)
 
     def _paint_scrim(self) -> None:
         """Let the picture fade into the ground, so that every letter can be read."""
@@ -120,7 +111,7 @@ class Caption(QWidget):
         self._painted = QPixmap(self._scrim)
         painter = QPainter(self._painted)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        _CaptionPainter(painter, self.rect(), self._palette).paint(self.said, self.trail, self.note, now_s)
+        _CaptionPainter(painter, self.rect(), self._palette).paint(self.said, self.trail, now_s)
         painter.end()
         self.update()
 
@@ -141,7 +132,7 @@ class _CaptionPainter:
         self._unit = unit = box.height() / _CAPTION
         self._box = QRectF(box).adjusted(_MARGIN * unit, 0, -_MARGIN * unit, -_MARGIN * unit)
 
-    def paint(self, said: Verdict, trail: Trail, note: str, now_s: float) -> None:
+    def paint(self, said: Verdict, trail: Trail, now_s: float) -> None:
         bottom, unit = self._box.bottom(), self._unit
         if said.number is not None:
             bottom = self._paint_bar(bottom, said.confidence, self._class(said.number))
@@ -150,7 +141,7 @@ class _CaptionPainter:
             small = style.text_font(round(3.2 * unit))
             write(self._painter, self._row(bottom, 5), said.why, self._theme.soft, LEFT, small)
         top = self._paint_words(bottom, said)
-        self._paint_trail(self._row(top - (_PAST + 3) * unit, _PAST + 2), trail, note, now_s)
+        self._paint_trail(self._row(top - (_PAST + 3) * unit, _PAST + 2), trail, now_s)
 
     def _row(self, top: float, height: float) -> QRectF:
         return QRectF(self._box.left(), top, self._box.width(), height * self._unit)
@@ -179,13 +170,12 @@ class _CaptionPainter:
         write(self._painter, box, said.words, colour, flags)
         return self._painter.boundingRect(box, int(flags), said.words).top() if said.words else bottom
 
-    def _paint_trail(self, row: QRectF, trail: Trail, note: str, now_s: float) -> None:
-        right = row.right() - (self._paint_note(row, note) if note else 0.0)
+    def _paint_trail(self, row: QRectF, trail: Trail, now_s: float) -> None:
         self._painter.setFont(self._font(_PAST))
         x, radius = row.left(), 0.9 * self._unit
         for past in trail:
             width = self._painter.fontMetrics().horizontalAdvance(past.words)
-            if x + 4 * radius + width > right:
+            if x + 4 * radius + width > row.right():
                 break
             colour = self._class(past.number)
             self._painter.setOpacity(max(1 - (now_s - past.ended_s) / FADE_S, 0.0))
@@ -195,16 +185,6 @@ class _CaptionPainter:
             write(self._painter, QRectF(x, row.top(), width + 2, row.height()), past.words, colour)
             x += width + 5 * radius
         self._painter.setOpacity(1.0)
-
-    def _paint_note(self, row: QRectF, note: str) -> float:
-        self._painter.setFont(style.text_font(round(2.6 * self._unit)))
-        shown = elided(self._painter, note, row.width() / 2)
-        width = self._painter.fontMetrics().horizontalAdvance(shown) + 4 * self._unit
-        radius = 2.5 * self._unit
-        pill = QRectF(row.right() - width, row.center().y() - radius, width, 2 * radius)
-        rounded(self._painter, pill, radius, self._theme.accent_dark)
-        write(self._painter, pill, shown, self._theme.text, Qt.AlignmentFlag.AlignCenter)
-        return width + 2 * self._unit
 
 
 class StageBar(QFrame):
@@ -398,10 +378,6 @@ class Presenting:
             self._player.apply(replace(self._player.choices, loop=self._loop_before))
         window.window().setWindowState(self._state_before)
         window.view.setFocus()
-
-    def show_note(self, words: str) -> None:
-        if self.on:
-            self.stage.caption.show_note(words, time.perf_counter())
 
     # As time goes by
 

@@ -214,7 +214,6 @@ QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
 QFrame#banner QPushButton { background: transparent; border-color: transparent; }
 QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
 QLabel#drop { background: $veil; border: 3px dashed $accent; border-radius: 16px; margin: 14px; padding: 24px; }
-QLabel#toast { background: $accent_dark; border-radius: 14px; padding: 6px 14px; }
 QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
 QPushButton:hover, QComboBox:hover { background: $hover; }
@@ -225,7 +224,6 @@ QPushButton:checked { background: $accent_dark; border-color: $accent; }
 QPushButton:checked:disabled { background: $surface; border-color: $line; }
 QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#icon { padding: 0; }
-QPushButton#icon_only { background: transparent; border: none; padding: 0; }
 QPushButton#choice { background: $surface; border-radius: 14px; }
 QPushButton#choice:hover { border-color: $accent; }
 QPushButton#choice:focus { border: 2px solid $accent; }

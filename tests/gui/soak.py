@@ -20,7 +20,7 @@ import psutil
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.widgets.plot_panel import LOOKS
+from livesnn.app.widgets.plots import LOOKS
 from livesnn.events.packet import Events
 from livesnn.session import session
 from livesnn.session.comparison import Second

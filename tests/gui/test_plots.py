@@ -20,8 +20,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
-from livesnn.app.widgets.plot import Plot, thinned
-from livesnn.app.widgets.plot_panel import LOOKS, PlotPanel
+from livesnn.app.widgets.plots import LOOKS, Plot, PlotPanel, thinned
 from livesnn.session.plot_history import LATENCY_PARTS, PlotHistory
 from livesnn.session.statistics import Statistics
 from tests.gui.monkey import choose_plots

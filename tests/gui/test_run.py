@@ -42,10 +42,10 @@ def variables(settings: Path) -> dict[str, str]:
     return {**os.environ, **ours}
 
 
-def test_it_quits_when_told_sums_up_and_says_how_long_it_was_blocked(model_folder: Path, recording: Path) -> None:
+def test_it_quits_when_told_and_sums_up(model_folder: Path, recording: Path) -> None:
     done = python(
         "-m", "livesnn", "gui", str(recording), "--model", str(model_folder), "--engine", "onnx",
-        LIVESNN_QUIT_AFTER="3", LIVESNN_WATCHDOG="1",
+        LIVESNN_QUIT_AFTER="3",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
@@ -53,7 +53,6 @@ def test_it_quits_when_told_sums_up_and_says_how_long_it_was_blocked(model_folde
     assert summary["decisions"] > 0
     assert summary["majority"] in [str(digit) for digit in range(10)]
     assert summary["dropped"] == 0
-    assert summary["gui_blocked_ms_max"] > 0
 
 
 BANNER = """

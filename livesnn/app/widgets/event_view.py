@@ -1,4 +1,4 @@
-"""The picture of events, with zoom and legend; ways.py has what is shown where there is none.
+"""The picture of events, with zoom and legend; and where there is none, the ways to get one.
 
 Its pixels and their colours come from events/picture.py.
 """
@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import RIGHT, fill, help_button, label, rgb_image, write
-from livesnn.app.widgets.ways import WaysStrip, WordsPage
+from livesnn.app.widgets.basics import RIGHT, STRETCH, button, elided, fill, help_button, label, rgb_image, write
 from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.events.picture import DEFAULT_PALETTE, Palette, Rgb
@@ -24,6 +32,7 @@ NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
 LEAST_PICTURE, ROOMY = 150, 250  # height of the view: at least, and with more than the picture, pixels
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
+_NEWS_MS = 4000
 
 
 class PictureCanvas(QWidget):
@@ -45,7 +54,9 @@ class PictureCanvas(QWidget):
         self._image = QImage()
         self._crop = QRectF()
         self._changes: list[str] = []
-        self._loss = ""
+        self._loss = self._news = ""
+        self._read = QTimer(self, singleShot=True, interval=_NEWS_MS)
+        self._read.timeout.connect(lambda: self.tell(""))
         self._centre = QPointF()  # the point of the picture in the middle of the widget
         self._arrived_s: float | None = None  # of a picture not painted yet
         self._held_at: QPointF | None = None
@@ -94,6 +105,12 @@ class PictureCanvas(QWidget):
             self._loss = loss
             self.update()
 
+    def tell(self, news: str) -> None:
+        """Say on the picture what was done, for some seconds."""
+        self._news = news
+        self._read.start()
+        self.update()
+
     def set_mirrored(self, mirrored: bool) -> None:
         """Swap left and right, and go on showing the same part."""
         if mirrored != self.mirrored:
@@ -103,8 +120,8 @@ class PictureCanvas(QWidget):
 
     @property
     def notes(self) -> list[str]:
-        """What the badge on the picture says: why it isn't as the sensor sees it."""
-        said = [*self._changes, self._loss, "mirrored picture" * self.mirrored]
+        """What the badge on the picture says: what was just done, and why it isn't as the sensor sees it."""
+        said = [self._news, *self._changes, self._loss, "mirrored picture" * self.mirrored]
         return [*filter(None, said), *[f"zoom {self.zoom:.1f}×"] * (self.zoom > 1)]
 
     # Zoom and pan
@@ -208,7 +225,7 @@ class PictureCanvas(QWidget):
         if not notes:
             return
         painter.setFont(style.text_font(12))
-        text = "  ·  ".join(notes)
+        text = elided(painter, "  ·  ".join(notes), self.width() - 40)
         width = painter.fontMetrics().horizontalAdvance(text) + 20
         pill = QRectF(self.width() - width - 10, 10, width, 24)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -224,6 +241,55 @@ class PictureCanvas(QWidget):
 def _inside(centre: float, seen: float, size: float) -> float:
     """Return the nearest centre at which a stretch of ``seen`` stays within 0..size; the middle if it is longer."""
     return size / 2 if seen >= size else min(max(centre, seen / 2), size - seen / 2)
+
+
+WAYS = {  # to get a picture: the name of an action and icon → its words, long and short, and a hint
+    "camera": ("Event camera", "Camera", "Connect one by USB"),
+    "open": ("Open a recording", "Recording", "Or drop it on this window"),
+    "webcam": ("Use a webcam", "Webcam", "livesnn turns its pictures into events"),
+    "stream": ("Network stream", "Stream", "Events from another computer"),
+    "demo": ("Watch the demo", "", "Needs no camera: see the network decide"),
+}
+
+
+class WordsPage(QWidget):
+    """A title, a hint, and where they help the ways to get a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = label("", style.bold_font(26), wrap=True)
+        self.hint = label("", style.text_font(15), "soft", wrap=True)
+        self.choices: dict[str, QPushButton] = {}
+        self.ways = QWidget()
+        self.ways.setMaximumWidth(560)
+        grid = QGridLayout(self.ways)
+        grid.setContentsMargins(0, 12, 0, 0)
+        for number, (name, (title, _, hint)) in enumerate(WAYS.items()):
+            choice = self.choices[name] = button(title, height=44, pixels=16, name="choice", tip=hint)
+            choice.setAccessibleDescription(hint)
+            choice.setAutoDefault(True)  # Enter chooses, as the space bar does
+            style.set_icon(choice, name, "accent", 28)
+            grid.addWidget(choice, number // 2, number % 2, 1, 2 if name == "demo" else 1)
+        for words in (self.title, self.hint):
+            words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        row = fill(QHBoxLayout(), STRETCH, (self.ways, 1000), STRETCH, spacing=0)  # as wide as it may be
+        parts = (STRETCH, self.title, self.hint, row, STRETCH)
+        fill(QVBoxLayout(self), *parts, spacing=8, margins=(20, 12, 20, 12))
+
+
+class WaysStrip(QWidget):
+    """One line above the demo that says what it is, with the same ways as small buttons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        words = label("This person is simulated.", style.text_font(14), wrap=True)
+        words.setAlignment(RIGHT)
+        self.buttons = {
+            name: button(short, height=30, pixels=13, name="way", tip=title)
+            for name, (title, short, _) in WAYS.items()
+            if short
+        }
+        fill(QHBoxLayout(self), (words, 1), *self.buttons.values(), spacing=8)
 
 
 class EventView(QFrame):
