@@ -273,7 +273,7 @@ def test_a_recording_that_starts_in_the_middle_of_a_stream_begins_with_its_first
 
 @pytest.mark.timeout(20)
 def test_a_recording_whose_header_names_another_version_is_an_error_of_one_line(recordings: Path) -> None:
-    with pytest.raises(FormatError, match=r"header says EVT 2\.0, .* look like EVT 3\.0") as raised:
+    with pytest.raises(FormatError, match=r"header says EVT 2\.0, but the words") as raised:
         describe(recordings / "malformed/evt3_wrong_header_says_evt2.raw")
     assert "\n" not in str(raised.value)
 

@@ -24,6 +24,7 @@ from tests.waiting import eventually
 RULES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZE = "% geometry 1280x720\n"
 PIXELS = 1280, 720
+MIDSTREAM = "it starts in the middle of a stream: {} bytes before the first time are left out"
 
 
 class Version(NamedTuple):
@@ -325,13 +326,19 @@ def test_words_of_no_known_type_are_skipped_and_counted(tmp_path: Path) -> None:
         assert any("2 words are of a type" in line for line in describe(path).warnings)
 
 
-def test_events_before_the_first_whole_time_are_left_out(tmp_path: Path) -> None:
-    words = [7, word_3(2, 5), word_3(6, 9), word_3(2, 5), word_3(8, 1), word_3(6, 2), word_3(2, 6)]
-    assert read(write(tmp_path / "f.raw", octets_of(EVT3, words))).tolist() == [(4098, 6, 7, False)]
-    path = write(tmp_path / "f.raw", octets_of(EVT2, [1 << 28, 8 << 28 | 1, 1 << 28]))
-    assert read(path)["t"].tolist() == [64]
-    path = write(tmp_path / "f.raw", octets_of(EVT3, [7, word_3(2, 5)]))
-    assert (read(path).size, describe(path).warnings) == (0, [NOTHING])
+@pytest.mark.parametrize(
+    ("version", "words", "times", "warnings"),
+    [
+        (EVT3, [7, 2 << 12, 6 << 12 | 9, 2 << 12, 8 << 12 | 1, 6 << 12 | 2, 2 << 12], [4098], [MIDSTREAM.format(10)]),
+        (EVT2, [1 << 28, 8 << 28 | 1, 1 << 28], [64], [MIDSTREAM.format(8)]),
+        (EVT3, [7, 2 << 12], [], ["it never gives the time: its events are left out", NOTHING]),
+    ],
+)
+def test_events_before_the_first_whole_time_are_left_out_and_it_is_said(
+    tmp_path: Path, version: Version, words: list[int], times: list[int], warnings: list[str]
+) -> None:
+    path = write(tmp_path / "f.raw", octets_of(version, words))
+    assert (read(path)["t"].tolist(), describe(path).warnings) == (times, warnings)
 
 
 def test_an_event_whose_row_was_never_given_is_left_out(tmp_path: Path) -> None:

@@ -292,9 +292,9 @@ def open_evt(path: Path, progress: Progress = no_progress) -> WordReader:
     with closed_on_error(BufferedFile(path, progress)) as file:
         header = read_text_header(file.view(0, BLOCK_BYTES))
         layout = _choose_layout(file, header)
-        start, state = _find_words(file, header.start, layout)
-        stream, warnings = stream_of(header.fields)
-        return WordReader(file, stream, layout, start, state, widest=_WIDEST, warnings=warnings)
+        start, state, warnings = _find_words(file, header.start, layout)
+        stream, notes = stream_of(header.fields)
+        return WordReader(file, stream, layout, start, state, widest=_WIDEST, warnings=warnings + notes)
 
 
 def _choose_layout(file: BufferedFile, header: TextHeader) -> WordLayout:
@@ -349,12 +349,17 @@ def _is_surely(octets: bytes, layout: WordLayout) -> bool:
     )
 
 
-def _find_words(file: BufferedFile, start: int, layout: WordLayout) -> tuple[int, State]:
-    """Return where the time is first known, and the decoder's state there; the file's end if it never is."""
+def _find_words(file: BufferedFile, start: int, layout: WordLayout) -> tuple[int, State, list[str]]:
+    """Return where the time is first known, the decoder's state there, and a warning if events lie before it."""
+    lost, event_kinds = False, (ADDRESS_X, VECTOR_12, VECTOR_8) if layout is EVT3 else (OFF, ON)
     for position in range(start, file.size, BLOCK_BYTES):
         file.passed(position)
-        found = find_beginning(layout.words(file.view(position, BLOCK_BYTES)), layout)
-        if found is not None:
-            first, state = found
-            return position + first * layout.word_bytes, state
-    return file.size - (file.size - start) % layout.word_bytes, np.zeros(5, np.int64)
+        words = layout.words(file.view(position, BLOCK_BYTES))
+        first, state = find_beginning(words, layout) or (len(words), None)
+        lost |= bool(np.isin(kinds_and_contents(words[:first], layout)[0], event_kinds).any())
+        if state is not None:
+            begin = position + first * layout.word_bytes
+            note = f"it starts in the middle of a stream: {begin - start:,} bytes before the first time are left out"
+            return begin, state, [note] if lost else []
+    note = "it never gives the time: its events are left out"
+    return file.size - (file.size - start) % layout.word_bytes, np.zeros(5, np.int64), [note] if lost else []

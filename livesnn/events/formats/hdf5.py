@@ -41,7 +41,6 @@ from livesnn.events.formats.table_columns import (
     find_columns,
     parse_size,
     require_plausible,
-    require_polarity,
     require_unit,
     sample_times,
     unit_named,
@@ -115,21 +114,13 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
 
 
 def _examine(path: Path, place: Place, blocks: ColumnBlocks) -> list[str]:
-    """Find the unit of the times if the file doesn't give it; return what was assumed.
-
-    Raises FormatError when the unit isn't clear, or p isn't a polarity.
-    """
-    if not place.n:
+    """Find the unit of the times if the file doesn't give it; return what was assumed. Raises FormatError."""
+    if not place.n or place.unit is not None:
         return []
     try:
         first = blocks.columns(0, min(BLOCK_EVENTS, place.n))
     except DAMAGE as error:
-        if place.unit is not None:  # other blocks may be sound
-            return []
         raise FormatError(f"{path}: the times of {place.name} can't be read: it is damaged") from error
-    require_polarity(path, first["p"])
-    if place.unit is not None:
-        return []
     how = f'give the dataset of t in {place.name} an attribute unit = "s", "ms", "us" or "ns"'
     blocks.unit, assumed = require_unit(path, sample_times(first["t"]), how)
     return [assumed]

@@ -35,7 +35,6 @@ from livesnn.events.formats.table_columns import (
     find_columns,
     parse_size,
     require_plausible,
-    require_polarity,
     require_unit,
     sample_times,
 )
@@ -163,7 +162,6 @@ def _open_blocks(path: Path, members: Mapping[str, Member], named: ColumnNames, 
         blocks = StoredBlocks(file, members)
         blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
         require_plausible(path, blocks.read(0), stream.resolution)
-        require_polarity(path, blocks.columns(0)["p"])
     return BlockReader([(stream, blocks)], format_name="npz", warnings=warnings, release=file.close)
 
 
@@ -242,7 +240,6 @@ def _events(
             columns = {axis: _read_items(file, members[axis], block.size) for axis, file in files.items()}
             if not first:
                 unit, warnings = _unit(path, columns["t"], named)
-                require_polarity(path, columns["p"])
             block[:] = columns_to_events(columns, unit)
     return events, warnings
 

@@ -245,20 +245,10 @@ def _write_events(
         events[i].x, events[i].y = x[i] if good else UNUSABLE, y[i] if inside else 0
 
 
-def require_polarity(path: Path, p: Numbers) -> None:
-    """Raise FormatError when more than a tenth of the first polarities are invalid, as in a file with 1 and 2."""
-    strange = ~np.isin(p, (-1, 0, 1))
-    if (count := np.count_nonzero(strange)) > p.size // 10:
-        raise FormatError(
-            f"{path}: {count:,} of the first {p.size:,} events have a p that isn't 0 and 1 or -1 and 1, "
-            f"such as {p[strange][0]}: convert it"
-        )
-
-
 def require_plausible(path: Path, events: Events, size: Resolution | None) -> None:
-    """Raise FormatError when most of a file's first events are invalid, or lie outside its sensor."""
+    """Raise FormatError when a tenth of a file's first events are invalid, or most lie outside its sensor."""
     bad = int(np.count_nonzero(events["x"] == UNUSABLE))
-    if bad > events.size - bad:
+    if bad > events.size // 10:
         raise FormatError(
             f"{path}: {bad:,} of the first {events.size:,} events have an x or y that isn't whole and within "
             f"0..{MAX_COORDINATE}, a p that isn't 0 and 1 or -1 and 1, or no time: check its columns"

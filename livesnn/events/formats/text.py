@@ -31,7 +31,6 @@ from livesnn.events.formats.table_columns import (
     find_columns,
     parse_size,
     require_plausible,
-    require_polarity,
     require_unit,
     take_sample,
 )
@@ -100,7 +99,6 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
             )
         blocks.order, blocks.unit, assumed = _find_meaning(file, names, sample)
         require_plausible(path, blocks.read(0), layout.resolution)
-        require_polarity(path, _values(sample)[:, blocks.order["p"]])
     stream = EventStream("events", "", layout.resolution)
     return BlockReader([(stream, blocks)], format_name="csv", warnings=assumed, release=file.close)
 
