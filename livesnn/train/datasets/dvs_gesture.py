@@ -6,8 +6,8 @@
 
 Every labelled segment of the archive is a recording: 1,176 for training (users 1 to 23) and 288 for testing (24 to
 29). The copies hold 1,077 and 264, with times in whole milliseconds, so figures on one can't be compared with the
-other. IBM's errata.txt is said to call user02_lab and user12_fluorescent_led damaged; a recording that can't be cut
-is left out with a message. gesture_mapping.csv isn't read: its names are GESTURES, in that order.
+other. A gesture that can't be cut is left out with a message. gesture_mapping.csv isn't read: its names are GESTURES,
+in that order.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, Split
-from livesnn.errors import DataError, FormatError, LivesnnError, SourceError
+from livesnn.errors import DataError, LivesnnError, SourceError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
-from livesnn.events.recording import Recording as OpenRecording
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment
@@ -105,11 +104,13 @@ def check(data: Path) -> list[Finding]:
                 findings.append(Finding("missing", f"{part}: {absent[0].name}"))
                 continue
             try:
-                count = sum(1 for _ in cut_segments(recording))
+                segments = read_segments(labels_file(recording))
+                for _, start_us, end_us in segments:
+                    segment_events(recording, start_us, end_us)
             except LivesnnError as error:
                 findings.append(Finding("damaged", f"{part}: {error}"))
             else:
-                findings.append(Finding("complete", f"{part}: {recording.name}, {count} gestures"))
+                findings.append(Finding("complete", f"{part}: {recording.name}, {len(segments)} gestures"))
     return findings
 
 
@@ -144,14 +145,7 @@ def _load(recordings: list[Recording], spec: InputSpec, most: int | None) -> Cli
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
     path, part_us = recording.path, recording.part_us
-    if part_us is None:
-        events = _events_of_copy(path)
-    else:
-        try:
-            cut = cut_segments(path)
-            events = next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
-        except DataError as error:  # only this recording is left out
-            raise SourceError(str(error)) from error
+    events = segment_events(path, *part_us) if part_us else _events_of_copy(path)
     return windows_of(Slicer(SENSOR, spec).push(Packet(events)), spec)
 
 
@@ -203,15 +197,13 @@ def listed_recordings(root: Path, part: Part) -> list[Path]:
 def named_recordings(root: Path, part: Part) -> list[Path]:
     """Return the recordings in the official list, in its order, whether they are there or not.
 
-    Raises DataError if the list is missing or empty, or a line isn't the name of a recording or is there twice.
+    Raises DataError if the list is missing or empty, or a line isn't the name of a recording.
     """
     listed = _list_of(root, part)
     recordings: list[Path] = []
     for number, line in numbered_lines(listed, _AGAIN):
         if _NAME.fullmatch(line) is None:
             raise DataError(f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}")
-        if root / line in recordings:
-            raise DataError(f"{listed}, line {number}: {line} is there twice: {_AGAIN}")
         recordings.append(root / line)
     if not recordings:
         raise DataError(f"{listed} names no trials: {_AGAIN}")
@@ -251,62 +243,30 @@ def _parse_segment(path: Path, number: int, line: str) -> Segment:
     return Segment(GESTURES[of_class - 1], start_us, end_us)
 
 
-def cut_segments(path: Path) -> Iterator[tuple[Segment, Events]]:
-    """Yield each segment of a recording with its events, in order of time, in one pass through the recording.
+def segment_events(path: Path, start_us: int, end_us: int) -> Events:
+    """Return a segment's events, EVENTS_DTYPE [N] with N > 0 and times as in the recording.
 
-    Events are EVENTS_DTYPE [N], N > 0, with times as in the recording. Segments before a fault are yielded. Raises
-    DataError if a file is missing or damaged, the recording isn't from a DVS128, its clock is set back between two
-    gestures, it ends before a segment does, or a segment has no events.
+    Raises LivesnnError if the recording can't be read, isn't from a DVS128, ends before the segment does, or has no
+    events in it.
     """
-    segments = read_segments(labels_file(path))
-    try:
-        with open_recording(path) as recording:
-            if recording.resolution != SENSOR:
-                width, height = recording.resolution
-                raise DataError(f"{path}: {width}×{height} pixels aren't a DVS128's 128×128: {_AGAIN}")
-            yield from _cut(segments, recording)
-    except (SourceError, FormatError) as error:
-        raise DataError(f"{error} ({_AGAIN})") from error
-
-
-def _cut(segments: tuple[Segment, ...], recording: OpenRecording) -> Iterator[tuple[Segment, Events]]:
     parts: list[Events] = []
-    done, newest_us = 0, 0
-    for packet in recording:
-        t = packet.events["t"]
-        if t[0] < newest_us and (done or parts):
-            raise DataError(
-                f"{recording.path}: time jumps back from {newest_us:,} to {int(t[0]):,} µs between gestures: {_AGAIN}"
-            )
-        newest_us = int(t[-1])
-        while True:
-            first, last = np.searchsorted(t, segments[done][1:])
-            parts += [packet.events[first:last]] if last > first else []
-            if last == t.size or not (done or parts):  # the rest comes later, maybe when the clock is set to 0
+    newest_us = 0
+    with open_recording(path) as recording:
+        if recording.resolution != SENSOR:
+            width, height = recording.resolution
+            raise SourceError(f"{path}: {width}×{height} pixels aren't a DVS128's 128×128: {_AGAIN}")
+        for packet in recording:
+            t = packet.events["t"]
+            if t[0] < newest_us:  # what was before the clock was set to zero is no gesture
+                parts.clear()
+            newest_us = int(t[-1])
+            first, last = np.searchsorted(t, (start_us, end_us))
+            if last > first:
+                parts.append(packet.events[first:last])
+            elif parts:
                 break
-            yield _joined_events(recording.path, segments[done], parts)
-            parts, done = [], done + 1
-            if done == len(segments):
-                return
-    for segment in segments[done:]:
-        if segment.end_us > newest_us + MOST_MISSING_US or segment.start_us > newest_us:
-            raise DataError(
-                f"{recording.path} ends at {newest_us:,} µs, before its labels do (class {_number(segment)}, "
-                f"{segment.start_us:,} to {segment.end_us:,} µs): {_AGAIN}"
-            )
-        yield _joined_events(recording.path, segment, parts)
-        parts = []
-
-
-def _joined_events(path: Path, segment: Segment, parts: list[Events]) -> tuple[Segment, Events]:
+    if newest_us + MOST_MISSING_US < end_us:
+        raise SourceError(f"{path} ends at {newest_us:,} µs, before its label does at {end_us:,} µs: {_AGAIN}")
     if not parts:
-        raise DataError(
-            f"{path}: no events from {segment.start_us:,} to {segment.end_us:,} µs, where "
-            f"{labels_file(path).name} has class {_number(segment)}: {_AGAIN}"
-        )
-    return segment, np.concatenate(parts)
-
-
-def _number(segment: Segment) -> int:
-    """Return the number of a segment's class in the archive."""
-    return GESTURES.index(segment.gesture) + 1
+        raise SourceError(f"{path}: no events from {start_us:,} to {end_us:,} µs, where a label is: {_AGAIN}")
+    return np.concatenate(parts)
