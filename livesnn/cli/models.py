@@ -18,8 +18,8 @@ from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
 from livesnn.files import cannot_write, expanded, replace_file
 from livesnn.subprocesses import keep_freed_memory
-from livesnn.train.datasets.names import Name as DataSetName
-from livesnn.train.datasets.names import SplitName
+from livesnn.train.datasets.request import Name as DataSetName
+from livesnn.train.datasets.request import SplitName
 from livesnn.train.datasets.split import ONE_SESSION
 
 if TYPE_CHECKING:

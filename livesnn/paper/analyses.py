@@ -33,14 +33,14 @@ from livesnn.subprocesses import own_commit
 from livesnn.train.configuration import RECIPES
 from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.datasets.mnist_frames import classes_of
-from livesnn.train.datasets.names import Name
 from livesnn.train.datasets.registry import data_set
+from livesnn.train.datasets.request import Name
 from livesnn.train.evaluate import evaluate
 from livesnn.train.figures import blank_figure
+from livesnn.train.final_weights import measure_norms
 from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.model_folder import markdown_table
 from livesnn.train.network import Network, build
-from livesnn.train.norms import measure_norms
 from livesnn.train.resolve import resolve
 from livesnn.train.run_folder import BEST, load_checkpoint, load_weights_of_run
 

@@ -17,7 +17,7 @@ from livesnn.train.configuration import (
     as_flags,
     recipe,
 )
-from livesnn.train.datasets.names import VIDEOS, Name, SplitName
+from livesnn.train.datasets.request import VIDEOS, Name, SplitName
 from livesnn.train.resolve import resolve
 
 

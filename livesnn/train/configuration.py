@@ -16,9 +16,8 @@ from llvmlite import binding
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule
 from livesnn.console import sayable
 from livesnn.errors import TrainError
-from livesnn.train.datasets.names import EVENTS, SPLIT, VIDEOS, Name
 from livesnn.train.datasets.registry import data_set, mirrored_labels
-from livesnn.train.datasets.request import DataRequest, OnlyFor, Range
+from livesnn.train.datasets.request import EVENTS, SPLIT, VIDEOS, DataRequest, Name, OnlyFor, Range
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]

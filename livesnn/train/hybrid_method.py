@@ -21,8 +21,8 @@ from livesnn.snn.sts_resnet import STSResNet
 from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.clips import IGNORED, Parts, clip_random
+from livesnn.train.final_weights import only
 from livesnn.train.network import Network
-from livesnn.train.norms import only
 from livesnn.train.teacher import Teacher
 
 THINNED, LEFT_OUT, SETTLED = 0.5, 0.15, 4

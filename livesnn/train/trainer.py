@@ -34,12 +34,10 @@ from livesnn.train.datasets.clips import Parts, Streams, check_parts
 from livesnn.train.datasets.registry import data_set
 from livesnn.train.datasets.split import ONE_SESSION
 from livesnn.train.evaluate import Evaluation
-from livesnn.train.final_weights import LastEpochs, load_final
-from livesnn.train.frozen import freeze, spikes_of
+from livesnn.train.final_weights import LastEpochs, MeasuredNorms, load_final
 from livesnn.train.hybrid_method import HybridModule, class_weights
 from livesnn.train.model_folder import write_model_folder
 from livesnn.train.network import Network, build, with_classes
-from livesnn.train.norms import MeasuredNorms
 from livesnn.train.resolve import Start, read_start
 from livesnn.train.run_folder import (
     BEST,
@@ -50,7 +48,7 @@ from livesnn.train.run_folder import (
     record_clips,
     run_folder,
 )
-from livesnn.train.start import say_validation, start_from, trained_before
+from livesnn.train.start import freeze, say_validation, spikes_of, start_from, trained_before
 from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.weights import WEIGHTS, load_card
 

@@ -11,7 +11,7 @@ import pytest
 
 from livesnn.card import Split
 from livesnn.errors import DataError
-from livesnn.train.datasets.cache import cache_file, cached
+from livesnn.train.datasets.cache import cache_file, made_in_parts
 from livesnn.train.datasets.clips import Clips, OnDisk, Stack
 from livesnn.train.datasets.split import draw_split, split_by_group, validation_groups
 
@@ -114,15 +114,19 @@ def test_what_was_kept_and_is_not_there_is_said() -> None:
     assert validation.skipped == ("gone: it was kept for validation, but is missing",)
 
 
+def cached() -> np.ndarray:
+    return made_in_parts("some", [2], lambda _: "settings", frames, "making some")[:]
+
+
 @pytest.mark.parametrize("damage", [lambda octets: octets[:50], lambda octets: octets.replace(b")", b"(", 1)])
 def test_a_damaged_file_of_the_cache_is_made_again(
     damage: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
-    made = cached("some", "settings", lambda: frames(2))
+    made = cached()
     file = cache_file("some", "settings")
     file.write_bytes(damage(file.read_bytes()))
-    assert np.array_equal(cached("some", "settings", lambda: frames(2)), made)
+    assert np.array_equal(cached(), made)
     assert np.array_equal(np.load(file), made)
 
 
@@ -130,7 +134,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="LIVESNN_CACHE"):
-        cached("some", "settings", lambda: frames(2))
+        cached()
 
 
 def session_clips(*sessions: tuple[str, tuple[int, ...]]) -> Clips:

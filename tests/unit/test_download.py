@@ -13,8 +13,8 @@ import pytest
 
 from livesnn.errors import DataError
 from livesnn.train.datasets.mnist import download_mnist
-from livesnn.train.datasets.names import Name
 from livesnn.train.datasets.registry import download
+from livesnn.train.datasets.request import Name
 from tests import trees
 
 CONTENT = b"what the server has" * 1000

@@ -12,7 +12,7 @@ import torch
 from livesnn.card import ModelCard
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.train.configuration import Configuration
-from livesnn.train.norms import measure_norms
+from livesnn.train.final_weights import measure_norms
 
 
 def network() -> SpikingNetwork:

@@ -40,8 +40,8 @@ from livesnn.paper.table_cells import BUDGETS, COLUMNS, ROWS, TABLE1, TABLE1_COL
 from livesnn.train.configuration import RECIPES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.mnist_frames import classes_of
+from livesnn.train.final_weights import measure_norms
 from livesnn.train.network import build
-from livesnn.train.norms import measure_norms
 from livesnn.train.resolve import resolve
 from livesnn.train.run_folder import BEST, LAST
 from tests import trees

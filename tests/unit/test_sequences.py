@@ -16,7 +16,7 @@ from torch import Tensor
 from livesnn.errors import DataError
 from livesnn.train.datasets.mnist import load_mnist
 from livesnn.train.datasets.mnist_frames import classes_of, make_sequences, randoms_needed
-from livesnn.train.datasets.names import Name, SequenceName
+from livesnn.train.datasets.request import Name, SequenceName
 
 KINDS = get_args(SequenceName)
 DIRECTED = [kind for kind in KINDS if len(classes_of(kind)) == 20]

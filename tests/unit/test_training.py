@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.cli.models import given_flags, spreads
-from livesnn.errors import DataError, ModelError, TrainError
+from livesnn.errors import DataError, LivesnnError, ModelError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
 from livesnn.infer.model import State, pooled_spikes
@@ -32,12 +32,12 @@ from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.datasets.registry import data_set
 from livesnn.train.datasets.split import stratified_split
 from livesnn.train.evaluate import Evaluation, evaluate
-from livesnn.train.frozen import freeze, spikes_of
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
 from livesnn.train.network import READ_OUT, build
 from livesnn.train.resolve import Start, configure, read_start, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, logged, record_clips, run_folder
+from livesnn.train.start import freeze, spikes_of
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights, save_weights
 from tests import trees
@@ -407,7 +407,7 @@ def test_a_damaged_recording_is_named(tmp_path: Path, content: bytes) -> None:
         (tmp_path / "Train" / str(digit)).mkdir(parents=True)
         (tmp_path / "Train" / str(digit) / "00001.bin").write_bytes(bytes([1, 1, 0, 0, digit]))
     (tmp_path / "Train" / "7" / "00002.bin").write_bytes(content)
-    with pytest.raises(DataError, match=r"7.00002\.bin"):
+    with pytest.raises(LivesnnError, match=r"7.00002\.bin"):
         load_nmnist(tmp_path, "Train", SPEC)
 
 

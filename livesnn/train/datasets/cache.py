@@ -25,21 +25,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
-    """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it.
-
-    A damaged file in the cache is made again. Raises DataError if the cache can't be written.
-    """
-    file = cache_file(name, settings)
-    with suppress(*DAMAGE):  # or there is no file
-        array: Frames = np.load(file)
-        if array.dtype == np.uint8:
-            return array
-    made = make()
-    keep(file, made)
-    return made
-
-
 def made_in_parts(
     name: str,
     parts: Sequence[T],
@@ -51,7 +36,7 @@ def made_in_parts(
 ) -> Stack:
     """Return the clips of all ``parts`` in a row; what the cache lacks is made as by `in_processes`, and kept.
 
-    A part has a file for itself, by its ``settings`` (see `cached`).
+    A part has a file for itself, by its ``settings``. Raises DataError if the cache can't be written.
     """
     files = [cache_file(name, settings(part)) for part in parts]
     missing = [each for each in zip(files, parts, strict=True) if not _has_clips(each[0])]
@@ -85,7 +70,7 @@ def keep(file: Path, made: Frames) -> None:
 
 
 def cache_file(name: str, settings: object) -> Path:
-    """Return the file in which `cached` keeps the array of these settings."""
+    """Return the file in which an array of these ``settings``, told apart by their repr, is kept."""
     return cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"
 
 

@@ -15,9 +15,8 @@ from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
 from livesnn.train.datasets.clips import Clips, Index, Parts
 from livesnn.train.datasets.layout import Finding, absent, counted
-from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import Recording, labels_of, load_recordings
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName
 from livesnn.train.datasets.split import draw_by_class, side_by_class
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)

@@ -21,9 +21,8 @@ from livesnn.train.datasets.cache import made_in_parts
 from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
 from livesnn.train.datasets.clips import Clips, Index, Parts
 from livesnn.train.datasets.layout import Finding, absent, counted
-from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import spread, windows_of
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName
 from livesnn.train.datasets.split import draw_by_class, few_for_validation, side_by_class
 from livesnn.untrusted import DAMAGE
 

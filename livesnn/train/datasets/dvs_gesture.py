@@ -29,9 +29,8 @@ from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets.clips import Clips, Frames, Parts, UncutStream
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.layout import Finding, absent, numbered_lines
-from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import Recording, load_recordings, whole_side, windows_of
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName
 from livesnn.train.datasets.split import split_by_group, split_clips
 from livesnn.untrusted import DAMAGE
 

@@ -33,9 +33,8 @@ from livesnn.simulate.gestures import Segment
 from livesnn.sources import describe
 from livesnn.train.datasets.clips import Clips, Parts, UncutStream
 from livesnn.train.datasets.layout import Finding
-from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings, whole_side
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName
 from livesnn.train.datasets.split import split_by_group, split_clips
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)

@@ -38,8 +38,7 @@ from livesnn.simulate.sources import SimulatedPerson
 from livesnn.train.datasets.cache import cache_file, in_processes, keep, made_in_parts
 from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Clips, Frames, OnDisk, Parts, Stack, Streams, UncutStream
 from livesnn.train.datasets.layout import Finding
-from livesnn.train.datasets.names import SplitName
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION

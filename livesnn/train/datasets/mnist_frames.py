@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livesnn.train.datasets.names import SequenceName
+from livesnn.train.datasets.request import SequenceName
 
 STEPS = 10
 SIZE = 28

@@ -19,7 +19,7 @@ from livesnn.sources import open_source
 from livesnn.teach.lesson import clips_of
 from livesnn.train.datasets.cache import cache_file, in_processes, keep
 from livesnn.train.datasets.clips import Clips, Frames, Index, OnDisk, Stack
-from livesnn.train.datasets.names import SplitName
+from livesnn.train.datasets.request import SplitName
 from livesnn.train.datasets.split import validation_groups
 from livesnn.untrusted import DAMAGE
 

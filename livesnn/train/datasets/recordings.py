@@ -27,9 +27,8 @@ from livesnn.sources import describe
 from livesnn.train.datasets.clips import Clips, Parts, UncutStream
 from livesnn.train.datasets.folder import INPUT, MIRRORED, PROTOCOLS, REST, SENSOR, files_below, load_opened
 from livesnn.train.datasets.layout import Finding
-from livesnn.train.datasets.names import SplitName
 from livesnn.train.datasets.recorded import Recording
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName
 from livesnn.untrusted import DAMAGE
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]

@@ -15,39 +15,22 @@ from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DataError
 from livesnn.train.datasets.clips import Clips, Parts, UncutStream
 from livesnn.train.datasets.layout import Finding
-from livesnn.train.datasets.names import VIDEOS, SequenceName, SplitName, VideoName
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import VIDEOS, DataRequest, SequenceName, SplitName, VideoName
 
 
 class DataSet(Protocol):
-    """One data set: a module of this package, or an instance such as `mnist_sequences.SequenceSet`.
+    """One data set: a module of this package, or an instance such as `mnist.SequenceSet`.
 
     One with uncut recordings also has ``uncut(data, split, card, minutes, seed)``, see `uncut_streams`.
     """
 
-    @property
-    def INPUT(self) -> InputSpec:  # noqa: N802 (a constant of a module)
-        ...
-
-    @property
-    def SENSOR(self) -> tuple[int, int] | None:  # noqa: N802
-        """Width and height of the cameras; None if they differ, or it has no events."""
-        ...
-
-    @property
-    def TAKES(self) -> str | None:  # noqa: N802
-        """Files that a person puts into the folder {data}; "" if `download` gets them, None if it needs no files."""
-        ...
-
-    @property
-    def PROTOCOLS(self) -> tuple[str, ...]:  # noqa: N802
-        """Names of its published splits, the usual one first; ("",) if there is only one."""
-        ...
-
-    @property
-    def MIRRORED(self) -> Mapping[str, str] | None:  # noqa: N802
-        """The classes that become another in a mirror; None if a mirrored clip may be of no class."""
-        ...
+    INPUT: InputSpec
+    SENSOR: tuple[int, int] | None  # Width and height of the cameras; None if they differ, or it has no events
+    # Files that a person puts into the folder {data}; "" if `download` gets them, None if it needs no files
+    TAKES: str | None
+    PROTOCOLS: tuple[str, ...]  # Names of its published splits, the usual one first; ("",) if there is only one
+    # The classes that become another in a mirror; None if a mirrored clip may be of no class
+    MIRRORED: Mapping[str, str] | None
 
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
         """Read or simulate the samples of a training; raises DataError if the data set isn't in its official layout.
@@ -70,13 +53,13 @@ class DataSet(Protocol):
 
 def data_set(name: str) -> DataSet:
     if name in get_args(SequenceName):
-        from livesnn.train.datasets.mnist_sequences import SequenceSet
+        from livesnn.train.datasets.mnist import SequenceSet
 
-        return SequenceSet(cast(SequenceName, name))
+        return cast(DataSet, SequenceSet(cast(SequenceName, name)))
     if name in VIDEOS:
         from livesnn.train.datasets.videos import VIDEO_SETS
 
-        return VIDEO_SETS[cast(VideoName, name)]
+        return cast(DataSet, VIDEO_SETS[cast(VideoName, name)])
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
 
 

@@ -1,13 +1,31 @@
-"""What a data set must know of a training: the flags that choose its data."""
+"""The names of the data sets and their parts, and what a data set must know of a training: the flags for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 from livesnn.card import InputSpec
-from livesnn.train.datasets.names import LONG, SPLIT, VIDEOS
+
+SplitName = Literal["validation", "train", "test"]
+SequenceName = Literal[
+    "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted"
+]  # fmt: skip
+"""The paper's MNIST sequences; mnist_frames.py makes each."""
+VideoName = Literal["ucf101", "hmdb51"]
+Name = Literal[
+    "nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "cifar10-dvs-sim", VideoName, "gestures-sim", "folder",
+    "recordings",
+    SequenceName,
+]  # fmt: skip
+
+
+VIDEOS = get_args(VideoName)
+EVENTS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
+LONG = (*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder")  # Whose recordings may have many windows
+SPLIT = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", *VIDEOS, "folder", "mnist-")
+"""How the names of the data sets begin whose training part is split for validation."""
 
 
 class Range(NamedTuple):

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError
 from livesnn.train.datasets.clips import Clips, Index, Parts
-from livesnn.train.datasets.names import SplitName
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName
 
 ONE_SESSION = "a class has only one session, and validation has its last clips, so accuracy is too high: add sessions"
 

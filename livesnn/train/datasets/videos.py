@@ -16,9 +16,8 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.train.datasets.clips import Clips, Frames, Parts
 from livesnn.train.datasets.layout import Finding, absent, counted, damage, numbered_lines
-from livesnn.train.datasets.names import SplitName, VideoName
 from livesnn.train.datasets.recorded import Recording, load_recordings
-from livesnn.train.datasets.request import DataRequest
+from livesnn.train.datasets.request import DataRequest, SplitName, VideoName
 from livesnn.train.datasets.split import split_by_group, split_clips
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128)
