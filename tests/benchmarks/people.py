@@ -31,7 +31,7 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
 from livesnn.sources import open_events
 from livesnn.train.datasets import utd_mhad
-from livesnn.train.datasets.cache import cached, in_processes
+from livesnn.train.datasets.cache import cache_file, in_processes, keep
 from livesnn.train.datasets.clips import Frames
 from livesnn.train.datasets.recordings import label_of
 
@@ -200,6 +200,15 @@ class Played(NamedTuple):
     counts: list[bool]
     window_ends: list[bool]
     frames: int
+
+
+def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
+    """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it."""
+    file = cache_file(name, settings)
+    if not file.exists():
+        keep(file, make())
+    array: Frames = np.load(file)
+    return array
 
 
 def bench_people(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sparse
+from people import cached
 from safetensors.numpy import save_file
 
 from livesnn.card import InputSpec
@@ -29,7 +30,7 @@ from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene, 
 from livesnn.simulate.motions import IDLE
 from livesnn.simulate.scene import FRAME_US, LAMP_SHARE, Film, shapes_of
 from livesnn.teach.model import EMBEDDING
-from livesnn.train.datasets.cache import cached, in_processes
+from livesnn.train.datasets.cache import in_processes
 from livesnn.train.datasets.clips import Frames
 
 FRAMES, PEOPLE, VIEWS = 160, 4, 4

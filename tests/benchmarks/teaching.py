@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
-from people import Stream, depth_packets, stream_frames
+from people import Stream, cached, depth_packets, stream_frames
 
 from livesnn.bench import machine
 from livesnn.card import ModelCard
@@ -31,7 +31,7 @@ from livesnn.infer.model import pooled_spikes
 from livesnn.infer.spikes.trace_read_out import EPSILON, Dense
 from livesnn.teach.correct import teach
 from livesnn.train.datasets import utd_mhad
-from livesnn.train.datasets.cache import cached, in_processes
+from livesnn.train.datasets.cache import in_processes
 from livesnn.train.datasets.clips import Frames
 from livesnn.weights import WEIGHTS, Weights, load_weights
 
