@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import (
-    QDoubleSpinBox,
-    QFormLayout,
-    QHBoxLayout,
-    QListWidget,
-    QListWidgetItem,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QSpinBox, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.recording import RecordingControls
@@ -28,11 +18,11 @@ from livesnn.app.widgets.basics import (
     dialog_button,
     fill,
     heading,
+    icon_button,
     label,
     line_edit,
-    note,
     number_box,
-    plain_tip,
+    scrolled,
 )
 from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised
@@ -124,48 +114,64 @@ class Acting:
                 self._player.stop_recording()
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A rule as it is typed, which may be impossible yet."""
+def gesture(name: str) -> str:
+    return "Any gesture" if name == ANY else style.readable(name)
 
-    kind: ActionKind = "command"
-    text: str = ""
-    label: str = ANY
-    held_ms: int = 300
-    every_s: float = 1.0
-    active: bool = True
+
+class RuleFields:
+    """The fields for one rule, a row of the dialog; ``changed`` is called when one has changed."""
+
+    def __init__(self, rule: Rule | None, classes: Sequence[str], changed: Callable[[], None]) -> None:
+        label, kind = (ANY, "command") if rule is None else (rule.label, rule.action.kind)
+        self.active = QCheckBox()
+        self.active.setChecked(rule is None or rule.active)
+        self.active.setToolTip("Whether the rule is followed")
+        names = dict.fromkeys((ANY, *classes, label))  # the last may be of another model
+        self.gesture = ChoiceBox("When", {name: gesture(name) for name in names}, width=190, height=30)
+        self.gesture.choose(label)
+        self.held = number_box(QSpinBox(), "Decided for", 0, LONGEST_HELD_MS, unit=" ms", width=96)
+        self.held.setSingleStep(100)
+        self.held.setToolTip("How long the gesture must be the decision before the action starts.")
+        self.held.setValue(300 if rule is None else min(rule.held_ms, LONGEST_HELD_MS))
+        kinds = {kind: words for kind, (words, _, _) in KINDS.items()}
+        self.kind = ChoiceBox("Then", kinds, width=170, height=30)
+        self.kind.choose(kind)
+        self.text = line_edit("", "", "What", least_width=240)
+        if rule is not None:
+            self.text.setText(shlex.join(rule.action.arguments) if kind == "command" else rule.action.address)
+        self.every = number_box(QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=96)
+        self.every.setToolTip("The action runs at most once in this time.")
+        self.every.setDecimals(1)
+        self.every.setValue(1.0 if rule is None else rule.every_s)
+        self.remove = icon_button("close", "Remove this rule", 30, 16, name="close")
+        for box in (self.gesture, self.kind):
+            box.currentIndexChanged.connect(lambda _: changed())
+        self.text.textChanged.connect(lambda _: changed())
 
     @property
+    def widgets(self) -> tuple[QWidget, ...]:
+        return self.active, self.gesture, self.held, self.kind, self.text, self.every, self.remove
+
     def rule(self) -> Rule:
-        """The rule; raises LivesnnError if it is impossible."""
-        words = split_command(self.text) if self.kind == "command" else (self.text.strip(),)
-        arguments = () if self.kind in RECORDING else words
-        return Rule(Action(self.kind, arguments), self.label, self.held_ms, self.every_s, self.active)
+        """Return the rule; raises LivesnnError if it is impossible."""
+        kind, text = self.kind.currentData(), self.text.text()
+        arguments = tuple(split_command(text)) if kind == "command" else (text.strip(),)
+        action = Action(kind, () if kind in RECORDING else arguments)
+        return Rule(
+            action, self.gesture.currentData(), self.held.value(), self.every.value(), self.active.isChecked()
+        )
 
-    @property
-    def problem(self) -> str:
+    def check(self) -> str:
+        """Fit the field for a text to the kind of action; return why the rule is impossible, "" if it isn't."""
+        _, example, hint = KINDS[self.kind.currentData()]
+        self.text.setPlaceholderText(example)
+        self.text.setEnabled(bool(example))
+        self.text.setToolTip(hint)
         try:
-            self.rule  # noqa: B018 (it may raise)
+            self.rule()
         except LivesnnError as error:
             return str(error)
         return ""
-
-    @property
-    def words(self) -> str:
-        held = f" for {self.held_ms} ms" if self.held_ms else ""
-        words = KINDS[self.kind][0]
-        done = words[:1].lower() + words[1:] if self.problem else self.rule.action.words
-        return f"{gesture(self.label)}{held} → {done}"
-
-
-def draft_of(rule: Rule) -> Draft:
-    action = rule.action
-    text = shlex.join(action.arguments) if action.kind == "command" else action.address
-    return Draft(action.kind, text, rule.label, rule.held_ms, rule.every_s, rule.active)
-
-
-def gesture(name: str) -> str:
-    return "Any gesture" if name == ANY else style.readable(name)
 
 
 class ActionsDialog(Dialog):
@@ -175,145 +181,48 @@ class ActionsDialog(Dialog):
 
     def __init__(self, rules: Sequence[Rule], classes: Sequence[str] = (), parent: QWidget | None = None) -> None:
         super().__init__("Act on gestures", parent)
-        self.list = QListWidget()
-        self.list.setFont(style.text_font(14))
-        self.list.setAccessibleName("Rules")
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # the tooltip has it all
-        self.add = dialog_button("Add", lambda: self.list.setCurrentItem(self._list(Draft())))
-        self.remove = dialog_button("Remove", self._remove)
-        self.form = RuleForm(classes)
+        self._classes = classes
+        self.rows: list[RuleFields] = []
+        listed = QWidget()
+        self._grid = QGridLayout(listed)
+        for column, words in enumerate(("", "When", "Decided for", "Then", "", "At most every")):
+            self._grid.addWidget(heading(words), 0, column)
+        self._grid.setColumnStretch(4, 1)
+        self.add = dialog_button("Add a rule", lambda: self._list(None))
         self.problem = label("", style.text_font(13), "warning", wrap=True)
-        buttons = fill(QHBoxLayout(), (self.add, 1), (self.remove, 1), spacing=8)
-        left = fill(QVBoxLayout(), (self.list, 1), buttons, spacing=8)
-        self.nothing = note("Add a rule to start an action when a gesture is decided.", 14)
-        right = fill(QVBoxLayout(), self.nothing, self.form, self.problem, STRETCH, spacing=8)
-        self.put((fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1))
+        column = fill(QVBoxLayout(), listed, STRETCH, spacing=0)
+        inner = QWidget()
+        inner.setLayout(column)
+        self.put((scrolled(inner), 1), fill(QHBoxLayout(), self.add, (self.problem, 1), spacing=14))
         self.save = self.add_buttons("Save")
         for rule in rules:
-            self._list(draft_of(rule))
-        self.list.currentRowChanged.connect(self._show_row)
-        self.list.itemChanged.connect(self._mark)
-        self.form.changed.connect(self._change)
-        self.list.setCurrentRow(0)
+            self._list(rule)
         self._check()
-        self.resize(880, 520)
-
-    @property
-    def drafts(self) -> list[Draft]:
-        return [self._draft(self.list.item(row)) for row in range(self.list.count())]
+        self.resize(980, 420)
 
     def accept(self) -> None:
         if self.save.isEnabled():
-            self.chosen.emit([draft.rule for draft in self.drafts])
+            self.chosen.emit([row.rule() for row in self.rows])
             super().accept()
 
-    def _list(self, draft: Draft) -> QListWidgetItem:
-        item = QListWidgetItem()
-        self._keep(item, draft)
-        self.list.addItem(item)
-        return item
-
-    @Slot()
-    def _remove(self) -> None:
-        self.list.takeItem(self.list.currentRow())
+    def _list(self, rule: Rule | None) -> None:
+        row = RuleFields(rule, self._classes, self._check)
+        row.remove.clicked.connect(lambda _=False: self._remove(row))
+        number = self._grid.rowCount()
+        for column, widget in enumerate(row.widgets):
+            self._grid.addWidget(widget, number, column)
+        self.rows.append(row)
         self._check()
 
-    @staticmethod
-    def _draft(item: QListWidgetItem) -> Draft:
-        draft: Draft = item.data(Qt.ItemDataRole.UserRole)
-        return draft
-
-    def _keep(self, item: QListWidgetItem, draft: Draft) -> None:
-        with QSignalBlocker(self.list):
-            item.setData(Qt.ItemDataRole.UserRole, draft)
-            item.setText(draft.words)
-            item.setToolTip(plain_tip(draft.words))
-            item.setCheckState(Qt.CheckState.Checked if draft.active else Qt.CheckState.Unchecked)
-
-    @Slot(QListWidgetItem)
-    def _mark(self, item: QListWidgetItem) -> None:
-        active = item.checkState() == Qt.CheckState.Checked
-        self._keep(item, replace(self._draft(item), active=active))
-
-    @Slot(int)
-    def _show_row(self, row: int) -> None:
-        if row >= 0:
-            self.form.show_draft(self._draft(self.list.item(row)))
-        self._check()
-
-    @Slot()
-    def _change(self) -> None:
-        item = self.list.currentItem()
-        self._keep(item, replace(self.form.draft, active=self._draft(item).active))
+    def _remove(self, row: RuleFields) -> None:
+        self.rows.remove(row)
+        for widget in row.widgets:
+            widget.hide()
+            widget.deleteLater()
         self._check()
 
     def _check(self) -> None:
-        """Show the form if a rule is chosen, and what is wrong with it."""
-        drafts, any_rule = self.drafts, self.list.currentRow() >= 0
-        self.form.setVisible(any_rule)
-        self.nothing.setVisible(not any_rule)
-        self.remove.setEnabled(any_rule)
-        shown = drafts[self.list.currentRow()].problem if any_rule else ""
-        self.problem.setText(capitalised(shown))
-        self.save.setEnabled(not any(draft.problem for draft in drafts))
-
-
-class RuleForm(QWidget):
-    """Fields for one rule."""
-
-    changed = Signal()
-
-    def __init__(self, classes: Sequence[str]) -> None:
-        super().__init__()
-        self.gesture = ChoiceBox("When", {name: gesture(name) for name in (ANY, *classes)}, width=280)
-        self.held = number_box(QSpinBox(), "Decided for", 0, LONGEST_HELD_MS, unit=" ms", width=120)
-        self.held.setSingleStep(100)
-        self.held.setToolTip("How long the gesture must be the decision before the action starts.")
-        self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
-        self.text = line_edit("", "", "What", least_width=280)
-        self.hint = note("")
-        self.every = number_box(QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120)
-        self.every.setToolTip("The action runs at most once in this time.")
-        self.every.setDecimals(1)
-        for number in (self.held, self.every):
-            number.setKeyboardTracking(True)  # the list shows what is being typed
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(10)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        for field in (self.gesture, self.held, self.kind):
-            form.addRow(heading(field.accessibleName()), field)
-        form.addRow(heading(""), self.text)
-        form.addRow(heading(""), self.hint)
-        form.addRow(heading(self.every.accessibleName()), self.every)
-        self._fields = (self.gesture, self.held, self.kind, self.text, self.every)
-        for box, spin in ((self.gesture, self.held), (self.kind, self.every)):
-            box.currentIndexChanged.connect(self._edited)
-            spin.valueChanged.connect(self._edited)
-        self.text.textChanged.connect(self._edited)
-
-    @property
-    def draft(self) -> Draft:
-        kind, gesture = self.kind.currentData(), self.gesture.currentData()
-        return Draft(kind, self.text.text(), gesture, self.held.value(), self.every.value())
-
-    def show_draft(self, draft: Draft) -> None:
-        blockers = [QSignalBlocker(field) for field in self._fields]
-        self.gesture.choose(draft.label, gesture(draft.label))  # which may be of another model
-        self.kind.choose(draft.kind)
-        self.held.setValue(min(draft.held_ms, LONGEST_HELD_MS))  # a file may say more than Qt can hold
-        self.every.setValue(draft.every_s)
-        self.text.setText(draft.text)
-        del blockers
-        self._explain()
-
-    @Slot()
-    def _edited(self) -> None:
-        self._explain()
-        self.changed.emit()
-
-    def _explain(self) -> None:
-        _, example, hint = KINDS[self.kind.currentData()]
-        self.text.setPlaceholderText(example)
-        self.text.setVisible(bool(example))
-        self.hint.setText(hint)
+        """Say what is wrong with the first rule that is impossible."""
+        problems = [problem for row in self.rows if (problem := row.check())]
+        self.problem.setText(capitalised(problems[0]) if problems else "")
+        self.save.setEnabled(not problems)

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import Qt
 from PySide6.QtTest import QSignalSpy
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.acting import ActionsDialog, Draft
+from livesnn.app.acting import ActionsDialog, RuleFields
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.outputs.action import ANY, Action, Rule
@@ -105,26 +104,26 @@ def ask(window: MainWindow) -> ActionsDialog:
     return window.dialog
 
 
-def fill_in(dialog: ActionsDialog, draft: Draft) -> None:
-    form = dialog.form
-    form.kind.setCurrentIndex(form.kind.findData(draft.kind))
-    form.gesture.setCurrentIndex(form.gesture.findData(draft.label))
-    form.text.setText(draft.text)
-    form.held.setValue(draft.held_ms)
-    form.every.setValue(draft.every_s)
+def add(dialog: ActionsDialog, kind: str, text: str, label: str = ANY) -> RuleFields:
+    dialog.add.click()
+    row = dialog.rows[-1]
+    row.kind.choose(kind)
+    row.gesture.choose(label)
+    row.text.setText(text)
+    return row
 
 
-def test_rules_are_added_changed_removed_and_kept(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+def test_rules_are_added_changed_removed_and_kept(make_window: MakeWindow, tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     window = with_rules(make_window, file=file)
     dialog = ask(window)
-    assert not dialog.form.isVisible()
-    dialog.add.click()
-    fill_in(dialog, Draft("command", "say 'hello you'", "3", held_ms=500, every_s=2.5))
-    dialog.add.click()
-    fill_in(dialog, Draft("post", "http://lamp/on", ANY))
-    dialog.add.click()
-    dialog.remove.click()
+    row = add(dialog, "command", "say 'hello you'", "3")
+    row.held.setValue(500)
+    row.every.setValue(2.5)
+    add(dialog, "post", "http://lamp/on")
+    add(dialog, "record", "")
+    assert not dialog.rows[-1].text.isEnabled()
+    dialog.rows[-1].remove.click()
     dialog.accept()
     kept = (
         Rule(Action("command", ("say", "hello you")), "3", held_ms=500, every_s=2.5),
@@ -132,10 +131,9 @@ def test_rules_are_added_changed_removed_and_kept(qtbot: QtBot, make_window: Mak
     )
     assert SettingsFile(file).now.actions == kept
     dialog = ask(window)
-    assert [draft.rule for draft in dialog.drafts] == list(kept)
-    dialog.list.setCurrentRow(0)
-    assert dialog.form.text.text() == "say 'hello you'"
-    dialog.remove.click()
+    assert tuple(row.rule() for row in dialog.rows) == kept
+    assert dialog.rows[0].text.text() == "say 'hello you'"
+    dialog.rows[0].remove.click()
     dialog.accept()
     assert SettingsFile(file).now.actions == kept[1:]
 
@@ -146,8 +144,7 @@ def test_a_rule_whose_mark_is_removed_is_kept_and_does_nothing(
     rules = Rule(writing(tmp_path / "first"), every_s=0), Rule(writing(tmp_path / "second"), every_s=0)
     window = with_rules(make_window, *rules)
     dialog = ask(window)
-    item = dialog.list.item(0)
-    item.setCheckState(Qt.CheckState.Unchecked)
+    dialog.rows[0].active.setChecked(False)
     dialog.accept()
     assert window.settings.now.actions == (replace(rules[0], active=False), rules[1])
     window.open(str(recording))
@@ -155,34 +152,27 @@ def test_a_rule_whose_mark_is_removed_is_kept_and_does_nothing(
     assert not (tmp_path / "first").exists()
 
 
-def dialog_of(qtbot: QtBot, *rules: Rule) -> ActionsDialog:
-    dialog = ActionsDialog(rules, ("3", "5"))
-    qtbot.addWidget(dialog)
-    dialog.show()
-    return dialog
-
-
 def test_a_rule_that_is_impossible_says_why_and_cannot_be_saved(qtbot: QtBot) -> None:
-    dialog = dialog_of(qtbot)
+    dialog = ActionsDialog(())
+    qtbot.addWidget(dialog)
     saved = QSignalSpy(dialog.chosen)
-    dialog.add.click()
-    for draft, why in (
-        (Draft("command", ""), "no command"),
-        (Draft("command", "say 'hello"), "quotation"),
-        (Draft("post", "lamp"), "'lamp' isn't an address"),
-        (Draft("post", ""), "There is no address"),
+    for kind, text, why in (
+        ("command", "", "no command"),
+        ("command", "say 'hello", "quotation"),
+        ("post", "lamp", "'lamp' isn't an address"),
+        ("post", "", "There is no address"),
     ):
-        fill_in(dialog, draft)
+        row = add(dialog, kind, text)
         assert why in dialog.problem.text()
         assert not dialog.save.isEnabled()
         dialog.accept()
+        row.remove.click()
     assert saved.count() == 0
+    assert dialog.save.isEnabled()
 
 
 def test_a_rule_of_another_model_or_edited_by_hand_can_be_shown(qtbot: QtBot) -> None:
-    rules = Rule(NOTHING, "arm_roll"), Rule(NOTHING, held_ms=10**30)
-    dialog = dialog_of(qtbot, *rules)
-    assert dialog.form.gesture.currentText() == "Arm roll"
-    dialog.list.setCurrentRow(1)
-    assert dialog.form.held.value() == dialog.form.held.maximum()
-    assert [draft.rule for draft in dialog.drafts] == list(rules)
+    dialog = ActionsDialog((Rule(NOTHING, "arm_roll"), Rule(NOTHING, held_ms=10**30)), ("3", "5"))
+    qtbot.addWidget(dialog)
+    assert dialog.rows[0].gesture.currentText() == "Arm roll"
+    assert dialog.rows[1].held.value() == dialog.rows[1].held.maximum()

@@ -282,7 +282,7 @@ class WaysStrip(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        words = label("This person is simulated.", style.text_font(14), wrap=True)
+        words = label("A simulated person", style.text_font(14), wrap=True)
         words.setAlignment(RIGHT)
         self.buttons = {
             name: button(short, height=30, pixels=13, name="way", tip=title)

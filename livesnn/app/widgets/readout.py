@@ -1,17 +1,17 @@
 """The right column: the decision, and each class with its probability now and over the last 10 s.
 
-The curves are no plots of pyqtgraph: eleven of those take 2.9 ms; all rows, names and numbers included, take 1.4 ms.
+The curves are no plots of pyqtgraph, eleven of which take 2.9 ms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QImage, QPainter
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPolygonF
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from livesnn.app import style
@@ -26,6 +26,7 @@ from livesnn.app.widgets.basics import (
     fill,
     rounded,
     scrolled,
+    translucent,
     write,
 )
 from livesnn.card import ModelCard
@@ -39,14 +40,11 @@ _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 40  # widths, pixels
 _TOLD_APART = 0.6  # of the longest name
-_SIZES = ((15, 38), (13, 20), (12, 0))  # of letters, and from which height of a row on, pixels
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
 _DIM = 0.4  # opacity of what is past
-_FILL = 0.4  # opacity below the curve
-_LINE = 1.6  # thickness of the curve, pixels
+_FILL = 0.7  # opacity below the curve
 
 Probabilities = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint32]
 _WHY = 20  # height of the sentence below a decision, pixels
 _SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
@@ -108,12 +106,6 @@ class ClassRows(Painted):
         needed = longest(tuple(self._names), pixels)
         return min(needed, room - _LEAST_STRIP if room - _LEAST_STRIP >= _TOLD_APART * needed else room)
 
-    def letter_pixels(self) -> int:
-        """Return the height of letters: the greatest that rows leave room for and at which every name is whole."""
-        sizes = [size for size, least in _SIZES if self._row_height() >= least]
-        names = tuple(self._names)
-        return next((size for size in sizes if longest(names, size) <= self.name_width(size)), sizes[-1])
-
     def paint(self, painter: QPainter) -> None:
         if not self.classes:
             middle, font = Qt.AlignmentFlag.AlignCenter, style.text_font(14)
@@ -121,7 +113,7 @@ class ClassRows(Painted):
             return
         painter.setOpacity(_DIM if self.dimmed else 1.0)
         height = self._row_height()
-        pixels = self.letter_pixels()
+        pixels = 13 if height >= 20 else 12
         name_width = self.name_width(pixels)
         left = _DOT + 8 + name_width + _GAP
         strip = QRectF(left, 0, self.width() - left - longest(("100 %",), pixels), min(height - 4, 36))
@@ -145,15 +137,14 @@ class ClassRows(Painted):
         write(painter, QRectF(row.width() - wide, row.y(), wide, row.height()), self.texts[index], colour, RIGHT)
 
     def _paint_strips(self, painter: QPainter, strip: QRectF, row_height: float) -> None:
-        ratio = self.devicePixelRatioF()
-        columns, rows = max(int(strip.width() * ratio), 1), max(int(strip.height() * ratio), 1)
-        colours = [style.class_colour(index).rgb() for index in range(len(self.classes))]
-        pixels = strips(self._history, colours, columns=columns, rows=rows, line=_LINE * ratio)
-        image = QImage(pixels.data, columns, pixels.shape[0], 4 * columns, QImage.Format.Format_ARGB32_Premultiplied)
-        for index in range(len(self.classes)):
+        levels = probabilities_at(self._history, len(self.classes), int(strip.width()))
+        for index, level in enumerate(levels):
             box = strip.translated(0, index * row_height + (row_height - strip.height()) / 2)
             rounded(painter, box, 3, style.theme.raised)
-            painter.drawImage(box, image, QRectF(0, index * rows, columns, rows))
+            tops = (box.bottom() - level * box.height()).tolist()
+            curve = [QPointF(box.left() + column, top) for column, top in enumerate(tops)]
+            painter.setBrush(translucent(style.class_colour(index), _FILL))
+            painter.drawPolygon(QPolygonF([box.bottomLeft(), *curve, box.bottomRight()]))
 
 
 @lru_cache(maxsize=16)
@@ -163,48 +154,21 @@ def longest(names: tuple[str, ...], pixels: int) -> float:
     return max(metrics.horizontalAdvance(name) for name in names) + 2
 
 
-def strips(history: History, colours: Sequence[int], *, columns: int, rows: int, line: float = _LINE) -> Pixels:
-    """Return the curves of all classes, one below the other, as uint32 [K · rows, columns], premultiplied ARGB.
+def probabilities_at(history: History, classes: int, columns: int) -> Probabilities:
+    """Return the probabilities [classes, columns] of the last HISTORY_US; the newest is at the right.
 
-    The newest sample of ``history`` is at the right edge; the left edge is HISTORY_US earlier. ``colours`` are
-    0xRRGGBB. A curve has ``columns`` × ``rows`` pixels, from probability 0 at its bottom to 1 at its top; ``line`` is
-    its thickness.
+    Between frames that are far apart, as around a pause, a value lasts for STALE_US; then there is none.
     """
-    kinds = len(colours)
-    opacity = np.zeros((kinds, rows, columns), np.float32)
-    if len(history.t_us):
-        level = _levels(history, columns) * rows  # [K, columns], in pixels above the bottom
-        above_bottom = np.arange(rows, 0, -1, dtype=np.float32)[:, None]  # the upper edge of each pixel
-        depth = level[:, None, :] - above_bottom + 1.0  # pixels of the curve's body in this one and above it
-        body = np.clip(depth, 0.0, 1.0)
-        edge = np.clip(line + 1.0 - depth, 0.0, 1.0) * np.clip(level / (2 * line), 0.0, 1.0)[:, None, :]
-        opacity = body * (_FILL + (1 - _FILL) * edge)
-    alpha = (opacity * 255 + 0.5).astype(np.uint32)
-    packed = np.array([_shades(colour) for colour in colours], np.uint32).reshape(kinds, 256)
-    return np.ascontiguousarray(packed[np.arange(kinds)[:, None, None], alpha].reshape(-1, columns))
-
-
-def _levels(history: History, columns: int) -> npt.NDArray[np.float32]:
-    """Return the probabilities [K, columns] in the middle of each pixel column.
-
-    Between frames that are far apart, as around a pause, a value lasts for `STALE_S`; then there is none.
-    """
-    newest = int(history.t_us[-1])
+    if not len(history.t_us):
+        return np.zeros((classes, columns), np.float32)
     at = -(np.arange(columns)[::-1] + 0.5) * (HISTORY_US / columns)
-    since = history.t_us - newest  # small enough to be exact as float
+    since = history.t_us - int(history.t_us[-1])  # small enough to be exact as float
     levels = np.stack([np.interp(at, since, values, left=0.0) for values in history.probabilities.T])
     following = np.searchsorted(since, at)
     last = np.maximum(following - 1, 0)
     apart = since[following] - since[last] > STALE_US
     held = np.where(at - since[last] <= STALE_US, history.probabilities[last].T, 0.0)
     return np.where(apart, held, levels).astype(np.float32)
-
-
-@cache
-def _shades(colour: int) -> npt.NDArray[np.uint32]:
-    alpha = np.arange(256)
-    red, green, blue = ((colour >> shift & 255) * alpha // 255 for shift in (16, 8, 0))
-    return (alpha << 24 | red << 16 | green << 8 | blue).astype(np.uint32)
 
 
 class ReadoutPanel(QWidget):
