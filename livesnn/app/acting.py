@@ -6,13 +6,12 @@ import shlex
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QSpinBox, QWidget
 
 from livesnn.app import style
 from livesnn.app.recording import RecordingControls
 from livesnn.app.widgets.basics import (
-    STRETCH,
     ChoiceBox,
     Dialog,
     dialog_button,
@@ -188,12 +187,10 @@ class ActionsDialog(Dialog):
         for column, words in enumerate(("", "When", "Decided for", "Then", "", "At most every")):
             self._grid.addWidget(heading(words), 0, column)
         self._grid.setColumnStretch(4, 1)
+        self._grid.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.add = dialog_button("Add a rule", lambda: self._list(None))
         self.problem = label("", style.text_font(13), "warning", wrap=True)
-        column = fill(QVBoxLayout(), listed, STRETCH, spacing=0)
-        inner = QWidget()
-        inner.setLayout(column)
-        self.put((scrolled(inner), 1), fill(QHBoxLayout(), self.add, (self.problem, 1), spacing=14))
+        self.put((scrolled(listed), 1), fill(QHBoxLayout(), self.add, (self.problem, 1), spacing=14))
         self.save = self.add_buttons("Save")
         for rule in rules:
             self._list(rule)

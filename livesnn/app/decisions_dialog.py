@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QRegularExpression, QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QRegularExpressionValidator, QValidator
+from PySide6.QtGui import QRegularExpressionValidator, QValidator
 from PySide6.QtWidgets import (
+    QDialogButtonBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QHeaderView,
@@ -19,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, fill, heading, line_edit, note, number_box, plain_tip
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, line_edit, note, number_box, plain_tip
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
@@ -81,12 +82,10 @@ class DecisionsDialog(Dialog):
         right = fill(QVBoxLayout(), above, (self.classes, 1), below, spacing=6)
         self.put((fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1))
         self.use = self.add_buttons("Use these")
-        self.defaults = self.add_defaults(self.reset)
+        self.defaults = dialog_button("Defaults", lambda: self._show_values(Decider()))
+        self.buttons.addButton(self.defaults, QDialogButtonBox.ButtonRole.ResetRole)
         # The proxy is the default button; with it Tab would never reach this one.
         self.buttons.setFocusProxy(None)  # type: ignore[arg-type]  # PySide's stubs don't allow None
-
-    def reset(self) -> None:
-        self._show_values(Decider())
 
     def _show_values(self, decider: Decider) -> None:
         self._hysteresis_percent = None if decider.hysteresis is None else 100 * decider.hysteresis
@@ -185,12 +184,6 @@ class ClassRules(QTreeWidget):
         typed = {name: field.text().replace(",", ".") for name, (_, field) in self.rows.items()}
         return {name: round(float(text) / 100, 6) for name, text in typed.items() if text}
 
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        """Let the keys move between names, even after a threshold was edited."""
-        super().focusInEvent(event)
-        if (item := self.currentItem()) is not None:
-            self.setCurrentItem(item, _NAME)
-
 
 class ShareBox(QDoubleSpinBox):
     """Asks for a share of 1 in per cent; ``name`` is for screen readers too."""
@@ -200,18 +193,14 @@ class ShareBox(QDoubleSpinBox):
         number_box(self, name, 0.0, most_percent, unit=" %", width=96)
         self.setDecimals(1)
         self.setSingleStep(5.0)
-        self._shown = 0.0
 
     def show_share(self, share: float) -> None:
-        """Show a share, rounded to 0.1 %."""
-        self._shown = share
         self.setValue(100 * share)
 
     @property
     def share(self) -> float:
-        """The share, 0..1; unchanged, it has all the digits of the one that was shown."""
-        share = abs(round(self.value() / 100, 3))
-        return self._shown if share == round(self._shown, 3) else share
+        """The share, 0..1, rounded to 0.1 %."""
+        return abs(round(self.value() / 100, 3))
 
     def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
         """Accept a comma as a decimal point."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
@@ -63,7 +63,6 @@ class MainWindow(Page):
         self.source_chooser = SourceChooser(self)
         self.recording = RecordingControls(self)
         self.session_display = SessionDisplay(self)
-        self.drop_target = DropTarget(self)
         self.exporting = Exporting(self)
         self.teaching, self.correcting = Teaching(self), Correcting(self)
         self.presenting = Presenting(self)
@@ -363,13 +362,8 @@ class MainWindow(Page):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if files_of(event.mimeData()):
             event.acceptProposedAction()
-            self.drop_target.cover()
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        self.drop_target.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        self.drop_target.hide()
         if not (files := files_of(event.mimeData())):
             return
         event.acceptProposedAction()
@@ -431,21 +425,3 @@ def dropped(paths: Sequence[Path]) -> tuple[list[str], str, str]:
         except ModelError as error:
             wrong = wrong or str(error)
     return recordings, model, wrong
-
-
-class DropTarget(QLabel):
-    """Covers the window while something is dragged over it."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__("Drop to open", parent)
-        self._covered = parent
-        self.setObjectName("drop")
-        self.setFont(style.bold_font(26))
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.hide()
-
-    def cover(self) -> None:
-        self.setGeometry(self._covered.rect())
-        self.raise_()
-        self.show()

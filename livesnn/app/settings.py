@@ -119,8 +119,6 @@ def _read(path: Path) -> Settings | None:
     settings, problem = None, ""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        with suppress(LookupError, TypeError):  # older files have actions that are gone
-            found["actions"] = [rule for rule in found["actions"] if rule["action"]["kind"] not in ("get", "sound")]
         fields, wrong = _usable(found, Settings)
         settings = msgspec.convert(fields, Settings)
         if wrong:

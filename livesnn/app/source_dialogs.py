@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
 from livesnn.app.demo import another_scene, model_for
 from livesnn.app.player import folder_of
 from livesnn.app.settings import with_recent
-from livesnn.app.widgets.basics import FILE_FILTER, STRETCH, Dialog, dialog_button, fill, help_button, line_edit, note
+from livesnn.app.widgets.basics import FILE_FILTER, STRETCH, Dialog, dialog_button, fill, help_button, note
 from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.driver import Device
@@ -35,7 +35,7 @@ NO_CAMERA = (
     "use it: “?” says how."
 )
 OR_WEBCAM = " You can also use a webcam: livesnn turns its pictures into events."
-_STREAM_HINT = "The address of a program that sends events: a dv-processing NetworkWriter, or DV's “Network output”."
+_STREAM_HINT = "The address of a program that sends events:\na dv-processing NetworkWriter, or DV's “Network output”."
 
 
 class SourceChooser:
@@ -59,7 +59,17 @@ class SourceChooser:
 
     def choose_stream(self) -> None:
         streams = (source for source in self._settings.now.recent if source.startswith(SCHEME))
-        self._ask(StreamDialog(next(streams, "tcp://localhost:7777"), self._window))
+        dialog = QInputDialog(self._window)
+        dialog.setWindowTitle("Network stream")
+        dialog.setLabelText(_STREAM_HINT)
+        dialog.setTextValue(next(streams, "tcp://localhost:7777"))
+        dialog.setOkButtonText("Connect")
+        dialog.textValueSelected.connect(self._connect)
+        self._window.show_dialog(dialog)
+
+    def _connect(self, typed: str) -> None:
+        if address := typed.strip().removeprefix(SCHEME):
+            self._open(SCHEME + address)
 
     def watch(self, scene: str) -> None:
         """Play a simulated scene with the model that it needs; the chosen one, if that knows it."""
@@ -68,7 +78,7 @@ class SourceChooser:
     def watch_another(self) -> None:
         self.watch(another_scene(self._player.source))
 
-    def _ask(self, dialog: CameraDialog | StreamDialog) -> None:
+    def _ask(self, dialog: CameraDialog) -> None:
         dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
 
@@ -90,30 +100,6 @@ class SourceChooser:
 def readable_source(source: str) -> str:
     folder = folder_of(source)
     return source if folder is None else f"{source_name(source)}   ({folder.name or folder})"
-
-
-class StreamDialog(Dialog):
-    """Asks for the address of a network stream."""
-
-    chosen = Signal(str)  # tcp://HOST:PORT
-
-    def __init__(self, address: str, parent: QWidget | None = None) -> None:
-        super().__init__("Network stream", parent)
-        self.address = line_edit(address, "tcp://localhost:7777", "Address of the stream", least_width=380)
-        self.address.selectAll()
-        self.put(note(_STREAM_HINT, 14), self.address)
-        self._connect = self.add_buttons("Connect")
-        self.address.textChanged.connect(self._typed)
-        self._typed(address)
-
-    def accept(self) -> None:
-        text = self.address.text().strip()
-        self.chosen.emit(text if text.startswith(SCHEME) else SCHEME + text)
-        super().accept()
-
-    @Slot(str)
-    def _typed(self, text: str) -> None:
-        self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
 
 
 class Words(NamedTuple):

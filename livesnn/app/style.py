@@ -213,7 +213,6 @@ QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
 QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
 QFrame#banner QPushButton { background: transparent; border-color: transparent; }
 QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
-QLabel#drop { background: $veil; border: 3px dashed $accent; border-radius: 16px; margin: 14px; padding: 24px; }
 QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
 QPushButton:hover, QComboBox:hover { background: $hover; }
@@ -280,7 +279,7 @@ def style_sheet(theme: Theme) -> str:
         for tone, colour in vars(theme).items()
         if tone in get_args(Tone) and tone != "text"
     )
-    return _RULES.substitute(vars(theme), veil=theme.background.replace("#", "#d7")) + "\n".join(tones)
+    return _RULES.substitute(vars(theme)) + "\n".join(tones)
 
 
 def palette(theme: Theme) -> QPalette:

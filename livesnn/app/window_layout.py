@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -133,20 +133,6 @@ class WindowLayout(QMainWindow):
         columns = self.width() - 2 * MARGIN - GAP
         readout = max(columns * 4 // 11, min(READOUT, columns * 9 // 20))
         self.splitters["columns"].setSizes([columns - readout, readout])
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Look whether the frame fits too, once the system has made it."""
-        super().showEvent(event)
-        QTimer.singleShot(200, self, self.fit_frame)
-
-    def fit_frame(self) -> None:
-        """Make the window smaller where its frame, which is only known on show, reaches beyond the screen."""
-        room, frame = self.screen().availableGeometry(), self.frameGeometry()
-        fits = frame.width() <= room.width() and frame.height() <= room.height()
-        if fits or self.isMaximized() or self.isFullScreen():
-            return
-        self.resize(self.size().boundedTo(room.size() - (frame.size() - self.size())))
-        self.move(room.topLeft())
 
     def _root(self) -> QWidget:
         root = QWidget()

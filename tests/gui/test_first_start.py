@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QRect
 
-from .test_run import variables, x_server
+from .test_run import variables
 
 SCREENS = pytest.mark.parametrize(("width", "height"), [(1024, 768), (1366, 768)])
 
@@ -67,21 +66,3 @@ def test_the_window_fits_the_screen_with_its_frame_and_has_wide_curves(
     assert frame.width() <= width
     assert frame.height() <= height
     assert curve > 100
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not (shutil.which("Xvfb") and shutil.which("openbox")), reason="needs Xvfb or openbox: make counterparts"
-)
-def test_a_window_manager_puts_all_of_it_on_the_screen(tmp_path: Path) -> None:
-    width, height = 1024, 768
-    with x_server(tmp_path, f"{width}x{height}x24") as display:
-        manager = subprocess.Popen(["openbox", "--sm-disable"], env=os.environ | {"DISPLAY": display})
-        try:
-            x11 = {"QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
-            room, frame, _ = look(1500, **variables(tmp_path / "settings.json") | x11)
-        finally:
-            manager.terminate()
-            manager.wait(10)
-    assert (room.width(), room.height()) == (width, height)
-    assert room.contains(frame)

@@ -16,7 +16,6 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile, user_settings, with_recent
 from livesnn.infer.decide import Decider
-from livesnn.outputs.action import Action, Rule
 from livesnn.session.control import Choices
 
 MakeWindow = Callable[..., MainWindow]
@@ -68,13 +67,6 @@ def test_a_wrong_field_is_reset_alone_and_named(
         f"{file}: these settings can't be used and are reset: {reset}; the old file is kept as settings.json.unread\n"
     )
     assert (tmp_path / "settings.json.unread").read_bytes() == file.read_bytes()
-
-
-def test_rules_with_actions_of_an_older_livesnn_are_left_out_and_the_others_stay(tmp_path: Path) -> None:
-    file, kept = tmp_path / "settings.json", Rule(Action("post", ("http://lamp/on",)))
-    rules = [{"action": {"kind": kind, "arguments": ["http://lamp/on"]}} for kind in ("get", "post", "sound")]
-    file.write_text(json.dumps({"actions": rules}))
-    assert SettingsFile(file).now.actions == (kept,)
 
 
 def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The timeline: what it shows, what dragging and keys ask for, what two hours of decisions cost."""
+"""The timeline: what it shows, what dragging asks for, what two hours of decisions cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QColor, QImage, QMouseEvent
 from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
@@ -279,44 +279,6 @@ def test_dragging_seeks_at_most_ten_times_a_second_and_forgets_no_place(qtbot: Q
     assert sought == [pytest.approx(1.0)]
     qtbot.waitUntil(lambda: len(sought) == 2)
     assert sought[1] == pytest.approx(4.0)
-
-
-def is_kept_from_shortcuts(line: Timeline, key: Qt.Key, modifier: Qt.KeyboardModifier) -> bool:
-    asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, modifier)
-    asked.ignore()
-    line.event(asked)
-    return asked.isAccepted()
-
-
-def test_keys_move_it_and_are_kept_from_shortcuts_and_others_are_left_to_the_window(
-    qtbot: QtBot, make_line: MakeLine
-) -> None:
-    line, none = make_line(), Qt.KeyboardModifier.NoModifier
-    places = {Qt.Key.Key_Left: 3.5, Qt.Key.Key_Right: 4.5, Qt.Key.Key_Home: 0.0, Qt.Key.Key_End: 10.0}
-    for key, place_s in places.items():
-        line.show_position(4.0)
-        assert is_kept_from_shortcuts(line, key, none)
-        with qtbot.waitSignal(line.seek_requested) as sought:
-            qtbot.keyClick(line, key)
-        assert sought.args == [place_s]
-        assert line.position_s == place_s
-    assert not is_kept_from_shortcuts(line, Qt.Key.Key_Space, none)
-    assert not is_kept_from_shortcuts(line, Qt.Key.Key_Left, Qt.KeyboardModifier.ControlModifier)
-
-
-@pytest.mark.parametrize(
-    ("reason", "ring"), [(Qt.FocusReason.TabFocusReason, True), (Qt.FocusReason.MouseFocusReason, False)]
-)
-def test_a_ring_shows_that_the_keys_are_its_own(
-    qtbot: QtBot, make_line: MakeLine, reason: Qt.FocusReason, ring: bool
-) -> None:
-    line = make_line()
-    qtbot.waitUntil(line.isActiveWindow)
-    line.clearFocus()
-    plain = line.grab().toImage()
-    line.setFocus(reason)
-    assert line.hasFocus()
-    assert (line.grab().toImage() != plain) == ring
 
 
 @pytest.mark.parametrize("total_s", [None, 0.0])

@@ -426,12 +426,6 @@ class Dialog(QDialog):
         first.setDefault(True)
         return first
 
-    def add_defaults(self, reset: Callable[[], None]) -> QPushButton:
-        """Add a button beside the others that shows the defaults."""
-        widget = dialog_button("Defaults", reset)
-        self.buttons.addButton(widget, QDialogButtonBox.ButtonRole.ResetRole)
-        return widget
-
     def add_close(self) -> None:
         self.buttons = box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         box.rejected.connect(self.reject)

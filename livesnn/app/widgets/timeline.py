@@ -13,8 +13,6 @@ import numpy.typing as npt
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QColor,
-    QFocusEvent,
-    QKeyEvent,
     QMouseEvent,
     QPainter,
     QPainterPath,
@@ -140,12 +138,10 @@ class Timeline(QWidget):
         self._rates: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
         self._marks: QPixmap | None = None  # decisions and labels
         self._hover: float | None = None  # x of the pointer
-        self._ring = False  # the focus came by a key
         self._waiting_s: float | None = None  # dragged to, but not emitted yet
         self._drag_timer = QTimer(self, singleShot=True, interval=DRAG_EVERY_MS)
         self._drag_timer.timeout.connect(self._seek_to_newest)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAccessibleName("Timeline: click or drag to seek")
         self.set_recording(None)
@@ -261,39 +257,6 @@ class Timeline(QWidget):
             self._drag_timer.start()
             self.seek_requested.emit(seconds)
 
-    def event(self, event: QEvent) -> bool:
-        """While it has the focus, keep the keys that move the handle from being shortcuts."""
-        shortcut = event.type() == QEvent.Type.ShortcutOverride
-        if shortcut and isinstance(event, QKeyEvent) and self._seek_target(event) is not None:
-            event.accept()
-            return True
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        seconds = self._seek_target(event)
-        if seconds is None:
-            super().keyPressEvent(event)
-            return
-        self.show_position(seconds)
-        self.seek_requested.emit(self.position_s)
-
-    def _seek_target(self, event: QKeyEvent) -> float | None:
-        step_s = min(1.0, self._total_s / 20)
-        places: dict[int, float] = {
-            Qt.Key.Key_Left: self.position_s - step_s,
-            Qt.Key.Key_Right: self.position_s + step_s,
-            Qt.Key.Key_Home: 0.0,
-            Qt.Key.Key_End: self._total_s,
-        }
-        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
-        return places.get(event.key()) if plain else None
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        """Show a ring if the focus came by a key, also after a change to another window and back."""
-        if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
-            self._ring = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
-        super().focusInEvent(event)
-
     # Painting
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -377,10 +340,6 @@ class Timeline(QWidget):
             painter.setPen(QPen(QColor(style.theme.surface), 2.0))
             painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
             painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
-        if self.hasFocus() and self._ring:
-            painter.setPen(QPen(QColor(style.theme.accent), 1.0))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1), 8, 8)
 
     def _paint_marks(self, painter: QPainter) -> None:
         """Dim what isn't in the marked stretch, and put a bracket at each of its ends."""
