@@ -17,7 +17,7 @@ from livesnn.events.playback_clock import PlaybackClock, paced
 from livesnn.events.recording import describe, open_recording
 from tests.damage import cut_off, flip_a_bit, put_in, set_a_number, set_octets, take_out
 from tests.fake_source import joined
-from tests.reading import packets_of
+from tests.reading import read
 
 WIDEST = Resolution(32_767, 32_767)
 RULES = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -47,17 +47,9 @@ def splits(draw: st.DrawFn, size: int) -> list[int]:
     return sorted(draw(st.lists(st.integers(0, size), max_size=6)))
 
 
-def read(path: Path, seek_us: int | None = None) -> Events:
-    with open_recording(path) as recording:
-        if seek_us is not None:
-            recording.seek(seek_us)
-        packets = [*packets_of(recording)]
-    return np.concatenate(packets) if packets else np.empty(0, EVENTS_DTYPE)
-
-
 @RULES
 @given(st.data(), event_lists(), compressions, st.booleans())
-def test_what_is_read_is_what_was_written_however_it_was_split(
+def test_what_is_read_is_what_was_written_however_it_was_split_from_any_time_on(
     tmp_path: Path,
     data: st.DataObject,
     events: Events,
@@ -80,6 +72,8 @@ def test_what_is_read_is_what_was_written_however_it_was_split(
         assert recording.counters.out_of_order == recording.counters.out_of_bounds == 0
         if events.size:
             assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
+            sought = data.draw(st.integers(recording.t_start, recording.t_end))
+            assert np.array_equal(read(path, sought), events[events["t"] >= sought])
 
 
 def describe_table_position(octets: bytearray) -> slice:
@@ -89,21 +83,6 @@ def describe_table_position(octets: bytearray) -> slice:
     content = memoryview(bytes(octets))[18:]
     start = 18 + field(content, root_table(content, 0), 1)
     return slice(start, start + 8)
-
-
-@RULES
-@given(st.data(), event_lists(), compressions)
-def test_seeking_gives_exactly_the_events_from_there_on(
-    tmp_path: Path, data: st.DataObject, events: Events, compression: Literal["lz4", "zstd"] | None
-) -> None:
-    path = tmp_path / "f.aedat4"
-    path.unlink(missing_ok=True)  # of the example before
-    with Aedat4Writer(path, WIDEST, compression=compression) as writer:
-        writer.write(events)
-    if not events.size:
-        return
-    sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
-    assert np.array_equal(read(path, sought), events[events["t"] >= sought])
 
 
 @RULES
