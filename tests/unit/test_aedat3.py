@@ -180,47 +180,37 @@ def test_invalid_events_are_left_out_and_counted_once(tmp_path: Path) -> None:
                 "100 events that the recording software marked as invalid are left out"
             ]
         assert (recording.t_start, recording.t_end) == (10, 4_990)
+    path = write(tmp_path / "g.aedat", header(), polarity(make_events([1, 2]), invalid=np.ones(2, bool)))
+    assert (read(path).size, describe(path).duration_us) == (0, 0)
 
 
-def test_a_recording_of_invalid_events_alone_has_none(tmp_path: Path) -> None:
-    path = write(tmp_path / "f.aedat", header(), polarity(make_events([1, 2]), invalid=np.ones(2, bool)))
-    assert read(path).size == 0
-    with open_recording(path) as recording:
-        assert recording.duration_us == 0
-
-
-def test_a_clock_that_the_camera_says_is_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path) -> None:
-    before, after = make_events([900_000, 900_010]), make_events([5, 15, 25])
-    path = write(tmp_path / "f.aedat", header(), polarity(before), special([RESET]), polarity(after))
-    with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in packets_of(recording)] == [[900_000, 900_010], [5, 15, 25]]
-        assert (recording.t_start, recording.t_end) == (5, 900_010)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([900_000, 900_010], [5, 15, 25]),
+        ([4_000, 4_100], [5, 15]),  # right after the start: no disorder
+        ([], [5, 15]),  # nothing to tell
+    ],
+)
+def test_a_clock_that_the_camera_says_is_set_to_zero_starts_a_new_packet_and_is_said(
+    tmp_path: Path, before: list[int], after: list[int]
+) -> None:
+    parts = polarity(make_events(before)), special([RESET]), polarity(make_events(after))
+    with open_recording(write(tmp_path / "f.aedat", header(), *parts)) as recording:
+        packets = [packet["t"].tolist() for packet in packets_of(recording)]
+        assert packets == [times for times in (before, after) if times]
+        assert (recording.t_start, recording.t_end) == (5, max(before + after))
         assert recording.counters.out_of_order == 0
-        assert recording.warnings == ["time jumps back 1 times, as when the camera's clock is reset"]
-
-
-def test_a_clock_set_to_zero_right_after_the_start_is_not_taken_for_disorder(tmp_path: Path) -> None:
-    first, second = make_events([4_000, 4_100]), make_events([5, 15])
-    path = write(tmp_path / "f.aedat", header(), polarity(first), special([RESET]), polarity(second))
-    assert read(path)["t"].tolist() == [4_000, 4_100, 5, 15]
-    assert any("time jumps back 1 times" in line for line in describe(path).warnings)
-
-
-def test_a_clock_set_to_zero_before_the_first_event_is_nothing_to_tell(tmp_path: Path) -> None:
-    path = write(tmp_path / "f.aedat", header(), special([RESET]), polarity(make_events([5, 15])))
-    assert read(path)["t"].tolist() == [5, 15]
-    assert describe(path).warnings == []
+        jumps = ["time jumps back 1 times, as when the camera's clock is reset"]
+        assert recording.warnings == jumps * bool(before)
 
 
 def test_time_that_jumps_back_inside_a_packet_cuts_it(tmp_path: Path) -> None:
     times = [900_000, 900_010, 5, 15, 700_000, 10]
     path = write(tmp_path / "f.aedat", header(), polarity(make_events(times)))
     with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in packets_of(recording)] == [
-            times[:2],
-            times[2:5],
-            times[5:],
-        ]
+        found = [packet["t"].tolist() for packet in packets_of(recording)]
+    assert found == [times[:2], times[2:5], times[5:]]
 
 
 def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -277,21 +267,24 @@ def test_two_cameras_in_one_file_are_two_streams_with_their_own_clocks(tmp_path:
             assert np.array_equal(read(path, stream=name), events)
 
 
-def test_a_source_numbered_differently_in_header_and_packets_is_the_camera_named_and_that_is_said(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("head", "size", "warnings"),
+    [
+        (
+            header("0: DVS128"),
+            (128, 128),
+            ["events come from source 1, but the header names source 0: DVS128 assumed"],
+        ),
+        (b"#!AER-DAT3.1\n#!END-HEADER\n", None, []),
+    ],
+)
+def test_a_source_that_the_header_does_not_name_is_read_all_the_same(
+    tmp_path: Path, head: bytes, size: Resolution | None, warnings: list[str]
 ) -> None:
     events = make_events([5, 6])
-    path = write(tmp_path / "f.aedat", header("0: DVS128"), polarity(events, source=1))
+    path = write(tmp_path / "f.aedat", head, polarity(events, source=1))
     assert np.array_equal(read(path), events)
-    assert describe(path).warnings == ["events come from source 1, but the header names source 0: DVS128 assumed"]
-
-
-def test_a_file_without_its_camera_is_read_all_the_same(tmp_path: Path) -> None:
-    events = make_events([5, 6])
-    lines = b"#!AER-DAT3.1\n#!END-HEADER\n"
-    path = write(tmp_path / "f.aedat", lines, polarity(events))
-    assert np.array_equal(read(path), events)
-    assert describe(path).resolution is None
+    assert (describe(path).resolution, describe(path).warnings) == (size, warnings)
 
 
 def test_a_file_that_is_cut_short_gives_its_whole_packets_and_says_so(tmp_path: Path) -> None:
@@ -355,17 +348,14 @@ def test_a_file_of_countless_sources_ends_at_the_first_too_many(tmp_path: Path) 
         ((header(), struct.pack("<hhiiiiii", *HOSTILE["event size 0"]), bytes(80)), "the first packet is damaged"),
         ((header(), struct.pack("<hhiiiiii", *HOSTILE["packed events"]), bytes(80)), "its events are compressed"),
         ((header(), bytes(1000)), "the first packet is damaged"),
+        (
+            (header("1: DVS128"), polarity(events_at(range(90))[81:])),
+            "of the first 9 events are outside the sensor's 128×128 pixels",
+        ),
     ],
-    ids=range(8),
+    ids=range(9),
 )  # fmt: skip
 def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path: Path, parts: tuple[bytes, ...], message: str) -> None:
     with pytest.raises(FormatError, match=message) as raised:
         open_recording(write(tmp_path / "f.aedat", *parts))
     assert "\n" not in str(raised.value)
-
-
-def test_a_header_that_names_another_camera_than_the_events_are_of_is_an_error(tmp_path: Path) -> None:
-    events = make_events(range(9))
-    events["x"][2:] = 300
-    with pytest.raises(FormatError, match="7 of the first 9 events are outside the sensor's 128×128 pixels"):
-        open_recording(write(tmp_path / "f.aedat", header(), polarity(events)))
