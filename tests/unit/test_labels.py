@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import astuple
 from pathlib import Path
@@ -54,7 +53,8 @@ def test_without_a_label_there_is_no_file(tmp_path: Path) -> None:
         labels.begin("over at once", 7)
         labels.begin(None, 7)
     assert list(tmp_path.iterdir()) == []
-    assert read_labels(tmp_path / "a.aedat4") == ()
+    for place in (tmp_path / "a.aedat4", *map(Path, (".", "/", "nowhere"))):
+        assert read_labels(place) == ()
 
 
 def test_a_label_and_a_file_may_have_commas_and_quotes(tmp_path: Path) -> None:
@@ -93,25 +93,45 @@ def test_info_tells_the_labels_and_what_cannot_be_read_of_them(tmp_path: Path) -
     assert "a.labels.csv, line 2: give a label, a start" in damaged.warnings[0]
 
 
-@pytest.mark.parametrize("line", ["nan,1,wave", "0,inf,wave", "2,1,wave", "-1,1,wave", "0,1,", "0"])
-def test_a_line_that_does_not_say_from_when_to_when_what_is_named(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "a.aedat4"
-    labels_file(path).write_text(f"file,start,end,label\na.aedat4,0,1,clap\na.aedat4,{line}\n")
-    with pytest.raises(DataError, match=r"a\.labels\.csv, line 3: give a label"):
-        read_labels(path)
+HEADER = "file,start,end,label\n"
 
 
-def test_lines_of_other_recordings_are_not_this_ones_and_a_table_needs_its_columns(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *[
+            (f"{HEADER}a.aedat4,0,1,clap\na.aedat4,{line}\n", "csv, line 3: give a label")
+            for line in ("nan,1,wave", "0,inf,wave", "2,1,wave", "-1,1,wave", "0,1,", "0")
+        ],
+        (f"{HEADER}\na.aedat4,2,1,wave\n", "csv, line 3: give a label"),  # as an editor counts
+        (f'{HEADER}a.aedat4,0,1,"clap\na.aedat4,1,2,wave\n', "csv: can't be read .* save it as UTF-8"),
+        ("", "lacks the column file: write file,start,end,label,session"),
+        ("file;start;end;label\n", "lacks the column file: write file,start,end,label,session"),
+        ("file,start,end,label,label\na.aedat4,1,2,wave,clap\n", "has the column label twice"),
+        (HEADER + "a.aedat4,1,2,wave\n" * (ENTRIES + 1), "10,001 labels are more than 10,000"),
+        *[
+            (f"{HEADER}{name},1,2,wave\n", f"its lines name '{name}': write a.aedat4 in the column file")
+            for name in ("a", "a.AEDAT4", "a.raw")
+        ],
+    ],
+    ids=range(15),
+)
+def test_a_table_that_is_wrong_is_an_error_that_says_where(tmp_path: Path, text: str, message: str) -> None:
+    labels_file(tmp_path / "a.aedat4").write_text(text)
+    with pytest.raises(DataError, match=rf"a\.labels\.{message}" if message.startswith("csv") else message):
+        read_labels(tmp_path / "a.aedat4")
+
+
+def test_lines_of_other_recordings_are_not_this_ones_and_a_column_may_have_no_name(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat4"
     labels_file(path).write_text("file,start,end,label\nb.aedat4,0,1,clap\na.aedat4,1,2,wave\n")
     assert read_labels(path) == (Label("wave", 1.0, 2.0),)
     for asked_for in ("a.aedat4?stream=events", "a.aedat4?columns=t,x,y,p"):
         assert has_labels(path.with_name(asked_for))
         assert read_labels(path.with_name(asked_for)) == (Label("wave", 1.0, 2.0),)
-    for text in ("", "file;start;end;label\n"):
-        labels_file(path).write_text(text)
-        with pytest.raises(DataError, match=r"lacks the column .*: write file,start,end,label,session"):
-            read_labels(path)
+    labels_file(path).write_text("file,start,end,label,,\na.raw,0,1,clap,,\na.aedat4,1,2,wave,,\n")
+    (tmp_path / "a.raw").touch()
+    assert read_labels(path) == (Label("wave", 1.0, 2.0),)
 
 
 def test_labels_of_renamed_files_are_told_instead_of_passed_over(tmp_path: Path) -> None:
@@ -124,23 +144,14 @@ def test_labels_of_renamed_files_are_told_instead_of_passed_over(tmp_path: Path)
     assert "its labels are left out" in convert(tmp_path / "b.aedat4", tmp_path / "c.npz").warnings[0]
 
 
-def test_a_wrong_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
-    labels_file(tmp_path / "a.aedat4").write_text("file,start,end,label\n\na.aedat4,2,1,wave\n")
-    with pytest.raises(DataError, match="line 3: give a label"):
-        read_labels(tmp_path / "a.aedat4")
-
-
-def test_a_quote_without_an_end_takes_no_lines_along(tmp_path: Path) -> None:
-    labels_file(tmp_path / "a.aedat4").write_text('file,start,end,label\na.aedat4,0,1,"clap\na.aedat4,1,2,wave\n')
-    with pytest.raises(DataError, match=r"a\.labels\.csv: can't be read .* save it as UTF-8"):
-        read_labels(tmp_path / "a.aedat4")
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
-def test_a_pipe_in_the_place_of_labels_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "a.labels.csv")
-    with pytest.raises(DataError, match=r"a\.labels\.csv: this is a pipe or device"):
-        read_labels(tmp_path / "a.aedat4")
+def test_a_pipe_or_a_link_to_nothing_in_the_place_of_labels_is_told(tmp_path: Path) -> None:
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "a.labels.csv")
+        with pytest.raises(DataError, match=r"a\.labels\.csv: this is a pipe or device"):
+            read_labels(tmp_path / "a.aedat4")
+    labels_file(tmp_path / "b.aedat4").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"b\.labels\.csv: a link that points nowhere"):
+        read_labels(tmp_path / "b.aedat4")
 
 
 def test_where_labels_cannot_be_written_no_recording_is(tmp_path: Path) -> None:
@@ -232,20 +243,6 @@ def test_labels_of_a_recording_that_is_replaced_by_one_without_stay_and_it_is_sa
     assert "b.labels.csv stays" in done.warnings[0]
 
 
-def test_labels_that_cannot_be_read_are_left_out_and_the_events_converted(tmp_path: Path) -> None:
-    record(tmp_path / "a.aedat4")
-    labels_file(tmp_path / "a.aedat4").write_text("file,start,end,label\na.aedat4,soon,later,wave\n")
-    done = convert(tmp_path / "a.aedat4", tmp_path / "b.npz")
-    assert (done.labels, done.events) == (0, 20_000)
-    assert "its labels are left out" in done.warnings[0]
-    assert not labels_file(tmp_path / "b.npz").exists()
-
-
-@pytest.mark.parametrize("place", [".", "/", "nowhere"])
-def test_what_is_no_file_has_no_labels(place: str) -> None:
-    assert read_labels(Path(place)) == ()
-
-
 def test_labels_of_another_stream_count_from_its_own_first_event(tmp_path: Path) -> None:
     early, late = (np.zeros(1000, EVENTS_DTYPE) for _ in range(2))
     early["t"], late["t"] = np.linspace(0, 6_000_000, 1000), np.linspace(2_000_000, 8_000_000, 1000)
@@ -265,19 +262,6 @@ def test_labels_of_another_stream_count_from_its_own_first_event(tmp_path: Path)
     assert "labels outside the events are left out: 1" in done.warnings[-1]
 
 
-def test_the_command_says_how_many_labels_went_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
-    assert main(["convert", str(tmp_path / "a.aedat4"), str(tmp_path / "b.npz")]) == 0
-    assert json.loads(capsys.readouterr().out)["labels"] == 1
-
-
-def test_more_labels_than_anybody_gives_are_refused(tmp_path: Path) -> None:
-    lines = "".join(f"a.aedat4,{i},{i + 1},wave\n" for i in range(ENTRIES + 1))
-    labels_file(tmp_path / "a.aedat4").write_text(f"file,start,end,label\n{lines}")
-    with pytest.raises(DataError, match="10,001 labels are more than 10,000"):
-        read_labels(tmp_path / "a.aedat4")
-
-
 @pytest.mark.parametrize(
     ("name", "written"), [("a.aedat4", "./a.aedat4"), ("a.aedat4", "a.aedat4 "), (" a.aedat4", " a.aedat4")]
 )
@@ -289,32 +273,6 @@ def test_a_line_gives_a_recording_by_its_path_from_the_table(tmp_path: Path, nam
     keep_labels(path, [Label("clap", 0.0, 1.0)])
     assert read_labels(path) == (Label("clap", 0.0, 1.0),)
     assert f"takes/{name},2,3,wave" in labels_file(path).read_text()
-
-
-@pytest.mark.parametrize("name", ["a", "a.AEDAT4", "a.raw"])
-def test_lines_of_a_file_that_is_not_there_are_told(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "a.aedat4"
-    labels_file(path).write_text(f"file,start,end,label\n{name},1,2,wave\n")
-    with pytest.raises(DataError, match=rf"its lines name '{name}': write a.aedat4 in the column file"):
-        read_labels(path)
-    (tmp_path / name).touch()
-    assert read_labels(path) == ()
-
-
-def test_a_column_that_occurs_twice_is_told_unless_it_has_no_name(tmp_path: Path) -> None:
-    path = tmp_path / "a.aedat4"
-    labels_file(path).write_text("file,start,end,label,label\na.aedat4,1,2,wave,clap\n")
-    with pytest.raises(DataError, match=r"has the column label twice"):
-        read_labels(path)
-    labels_file(path).write_text("file,start,end,label,,\na.aedat4,1,2,wave,,\n")
-    assert read_labels(path) == (Label("wave", 1.0, 2.0),)
-
-
-def test_a_link_to_nothing_in_the_place_of_labels_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.aedat4"
-    labels_file(path).symlink_to("nowhere")
-    with pytest.raises(DataError, match=r"a\.labels\.csv: a link that points nowhere"):
-        read_labels(path)
 
 
 def test_a_new_recording_does_not_inherit_the_labels_of_an_older_one(
@@ -330,16 +288,18 @@ def test_a_new_recording_does_not_inherit_the_labels_of_an_older_one(
     assert not (tmp_path / "b.aedat4").exists()
 
 
-def test_labels_that_stay_beside_a_replaced_recording_are_told_where_its_own_are_unreadable(
+def test_labels_that_cannot_be_read_are_left_out_and_those_that_stay_are_told(
     tmp_path: Path,
 ) -> None:
     record(tmp_path / "a.aedat4")
     labels_file(tmp_path / "a.aedat4").write_text("file,start,end,label\na.aedat4,soon,later,wave\n")
     record(tmp_path / "b.aedat4", ("wave", 1.0, 2.0))
-    warnings = convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4", overwrite=True).warnings
-    assert len(warnings) == 2
-    assert "its labels are left out" in warnings[0]
-    assert warnings[1].endswith("b.labels.csv stays as it was")
+    left_out, stays = convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4", overwrite=True).warnings
+    assert "its labels are left out" in left_out
+    assert stays.endswith("b.labels.csv stays as it was")
+    done = convert(tmp_path / "a.aedat4", tmp_path / "c.npz")
+    assert (done.labels, done.events, done.warnings) == (0, 20_000, (left_out,))
+    assert not labels_file(tmp_path / "c.npz").exists()
 
 
 def test_a_table_of_decisions_does_not_replace_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
