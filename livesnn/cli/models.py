@@ -148,7 +148,6 @@ def evaluate(
     seed: int = 0,
     engine: Engine = "onnx",
     to_card: bool = False,
-    picture: Path | None = None,
     json: bool = False,
 ) -> int:
     """Measure a model on a data set, or compare two.
@@ -177,8 +176,6 @@ def evaluate(
     stream
         Measure on about this many minutes of uncut gestures, with the state carried. This works for gestures-sim,
         dvs-gesture, recordings, and a folder with tables of labels. Time between labels counts as no gesture.
-    picture
-        With --compare, draw the accuracies into this new .png or .svg file.
     to_card
         Record the accuracy on the test split in the model's card.
     seed
@@ -205,21 +202,14 @@ def evaluate(
     if compare is not None:
         if model is not None or stream is not None or to_card:
             raise UsageError("--compare measures two models on clips: leave --model, --stream and --to-card out")
-        if picture is not None:
-            from livesnn.train.figures import draw_comparison
-
-            if picture.suffix not in (".png", ".svg") or picture.exists() or not picture.parent.is_dir():
-                raise DataError(f"--picture {picture}: give a new .png or .svg file in a folder that is there")
         first, second = (load_model(name, engine) for name in compare)
         clips, others = (data_set(dataset).load_split(data, split, each.card) for each in (first, second))
         _say_skipped(clips.skipped, clips.warnings)
         compared = comparing.compare((first, second), (clips, others), seed=seed)
         write_json(compared) if json else write("\n".join(comparing.describe_comparison(compared)))
-        if picture is not None:
-            draw_comparison(compared, picture)
         return 0
-    if model is None or picture is not None:
-        raise UsageError("name a model with --model NAME, or two with --compare NAME NAME (then also --picture)")
+    if model is None:
+        raise UsageError("name a model with --model NAME, or two with --compare NAME NAME")
     loaded = load_model(model, engine)
     card = loaded.card
     decider.check(card)

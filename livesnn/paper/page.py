@@ -138,7 +138,7 @@ def details(records: Records) -> str:
         return ""
     head = [
         "cell", "accuracy", "recipe", "measured on", "epochs", "clips an epoch", "seeds", "carried", "density",
-        "training step", "wall time", "device", "commit",
+        "device", "commit",
     ]  # fmt: skip
     rows = [
         [
@@ -151,8 +151,6 @@ def details(records: Records) -> str:
             f"{len(record.runs)} of {record.seeds}",
             _mean("{:.2f} %", [run.accuracy_carried for run in record.runs], 100),
             _mean("{:.3f}", [run.density for run in record.runs]),
-            f"{record.step.seconds * 1e3:,.0f} ms of {record.step.batch} clips",
-            _wall_time(record),
             _where(record),
             ", ".join(record.commits),
         ]
@@ -164,12 +162,6 @@ def details(records: Records) -> str:
 def _counts(record: Record) -> str:
     """Return the number of decisions. It may differ from run to run, where the seed chooses the validation groups."""
     return " and ".join(dict.fromkeys(f"{run.decisions:,}" for run in record.runs))
-
-
-def _wall_time(record: Record) -> str:
-    """Return the duration of all runs. Of a resumed run only the last part is known."""
-    resumed = any(run.resumed_epochs for run in record.runs)
-    return "more than " * resumed + duration(sum(run.wall_s for run in record.runs))
 
 
 def _where(record: Record) -> str:

@@ -147,15 +147,6 @@ class Record:
     mean: Share | None = None
     sd: Amount | None = None
 
-    def __post_init__(self) -> None:
-        """Raise ValueError if the mean or a confusion matrix doesn't fit the runs."""
-        mean = statistics.mean(run.published for run in self.runs) if self.runs else None
-        if (mean is None) != (self.mean is None) or abs((mean or 0) - (self.mean or 0)) > 1e-9:
-            raise ValueError(f"mean {self.mean} isn't that of its {len(self.runs)} runs")
-        sides = {len(side) for run in self.runs for side in (run.confusion, *run.confusion)}
-        if sides - {len(self.classes)}:
-            raise ValueError(f"a confusion matrix isn't one of its {len(self.classes)} classes")
-
     @property
     def commits(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((self.commit, *(run.commit for run in self.runs if run.commit))))

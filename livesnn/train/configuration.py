@@ -106,8 +106,8 @@ NO_AUGMENTATION = Augmentation(0, 0, 0, 0, 0)
 class Configuration(DataRequest):
     """Everything that decides a training. Its fields are the flags of `livesnn train`, its JSON is config.json.
 
-    The defaults here are those of the best recipe for STS-ResNet; `recipe` has those of all others, and
-    `usual_analog_epochs` one that depends on other flags. What the data set must know is in `DataRequest`.
+    The defaults here are those of the best recipe for STS-ResNet; `recipe` has those of all others. What the data set
+    must know is in `DataRequest`.
     """
 
     dataset: Name = "nmnist"
@@ -414,13 +414,6 @@ def recipe(name: RecipeName, network: NetworkName, dataset: Name) -> Configurati
     elif network == "conv_snn":
         values |= {"reset": False, "dropout": 0.0}  # the paper's architecture, whatever the recipe
     return Configuration(**values)
-
-
-def usual_analog_epochs(recipe: RecipeName, epochs: int, *, from_model: bool) -> int:
-    """Return the default of --analog-epochs. A model that already spikes has no use for epochs without."""
-    if from_model:
-        return 0
-    return epochs // 2 if recipe == "paper" else min(3, epochs // 2)
 
 
 def flag(name: str) -> str:

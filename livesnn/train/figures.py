@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from livesnn.train.compare import ModelComparison
 from livesnn.train.run_folder import logged
 
 
@@ -58,28 +57,6 @@ def shade_confusion(axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[st
     axes.set_yticks(range(len(classes)), names)
     axes.set(xlabel="decided", ylabel="true")
     return shares
-
-
-def draw_comparison(compared: ModelComparison, path: Path) -> None:
-    """Draw the accuracy of two models on each class and on all clips, with their 95 % intervals."""
-    rows = {"all, reset": compared.reset, "all, carried": compared.carried, **compared.by_class}
-    if compared.by_recording is not None:
-        rows = {"all recordings": compared.by_recording, **rows}
-    figure = blank_figure(7, 1.5 + 0.4 * len(rows))
-    axes = figure.add_subplot()
-    places = np.arange(len(rows))
-    for number, name in enumerate(compared.models):
-        shares = [paired.accuracy[number] for paired in rows.values()]
-        spread = np.array([(share.value - share.low, share.high - share.value) for share in shares]).T
-        values = [share.value for share in shares]
-        axes.barh(places + 0.4 * number - 0.2, values, 0.36, xerr=spread, capsize=3, label=_plain(name))
-    axes.set_yticks(places, [f"{_plain(name)} ({paired.n:,})" for name, paired in rows.items()])
-    axes.invert_yaxis()
-    p = compared.reset.p
-    axes.set(xlim=(0, 1.02), xlabel=f"accuracy; all clips, state reset: McNemar's p = {p:.2g}")
-    axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=2)
-    _save(figure, path)
 
 
 def draw_learning_curve(run: Path, path: Path) -> None:

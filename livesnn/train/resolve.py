@@ -26,7 +26,6 @@ from livesnn.train.configuration import (
     fast_precision,
     flag,
     recipe,
-    usual_analog_epochs,
 )
 from livesnn.train.datasets.registry import data_set
 from livesnn.weights import WEIGHTS, Weights, load_weights
@@ -68,7 +67,8 @@ def resolve(given: Given, *, start: ModelCard | None = None, begun: Configuratio
         raise TrainError(f"--network {values['network']} starts from scratch: leave --init out")
     if begun is None:
         values |= taken_from(start, given) if start else {}
-        usual_epochs = usual_analog_epochs(values["recipe"], values["epochs"], from_model=bool(values["init"]))
+        half = values["epochs"] // 2
+        usual_epochs = 0 if values["init"] else half if values["recipe"] == "paper" else min(3, half)
         values["analog_epochs"] = given.get("analog_epochs", usual_epochs)
         values["protocol"] = values["protocol"] or source.PROTOCOLS[0]
     if values["freeze"]:

@@ -292,14 +292,9 @@ class _Best(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best epoch, under the path it has now."""
-        before, now = str(state_dict["dirpath"]), str(self.dirpath)
-
-        def moved(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {moved(key): score for key, score in value.items()}
-            return value.replace(before, now, 1) if isinstance(value, str) else value
-
-        super().load_state_dict({name: moved(value) for name, value in state_dict.items()})
+        now = str(Path(str(self.dirpath), BEST))
+        paths = {"dirpath": self.dirpath, "best_model_path": now, "kth_best_model_path": now}
+        super().load_state_dict(state_dict | paths | {"best_k_models": {now: state_dict["best_model_score"]}})
 
 
 def _tracker(name: LoggerName, config: Configuration) -> Logger:

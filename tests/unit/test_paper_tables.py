@@ -255,11 +255,6 @@ def test_a_cells_file_under_the_name_of_another_is_not_shown_as_that(tmp_path: P
         page("table1", tmp_path, "cpu", "best")
 
 
-def test_the_wall_time_of_a_run_that_was_gone_on_with_is_not_said_to_be_whole(tmp_path: Path) -> None:
-    write_record(tmp_path, a_record(CONV_SNN).with_run(replace(a_run(0, 0.9), resumed_epochs=2)))
-    assert "| more than 2 min |" in page("table1", tmp_path, "cpu", "best")
-
-
 def test_the_page_is_what_its_files_say(tmp_path: Path) -> None:
     folder = shutil.copytree(paper_page.FOLDER, tmp_path / "tables")  # figures are drawn there
     text = (folder / "README.md").read_text(encoding="utf-8")
@@ -397,12 +392,9 @@ def test_what_a_training_advises_is_said_in_options_that_tables_has(tmp_path: Pa
 @pytest.mark.parametrize(
     ("was", "bent"),
     [
-        ('"mean": 0.9', '"mean": null'),
         ('"mean": 0.9', '"mean": 90.0'),
-        ('"mean": 0.9', '"mean": 0.8'),
         ('"accuracy": 0.9', '"accuracy": -0.9'),
         ('"macs": 47000000.0', '"macs": -1'),
-        ('"a",\n  "b"', '"a"'),
         ('"commit": "abc"', '"commit": "\udcff"'),
         ('"machine": {', '"machine": {"deep": ' + 5000 * "[" + 5000 * "]" + ", "),
     ],

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.errors import DataError, LivesnnError
+from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
-from livesnn.sources import open_source
 from livesnn.train.datasets.clips import Clips, Index, Parts
-from livesnn.train.datasets.layout import Finding, absent, counted
+from livesnn.train.datasets.layout import Finding, absent, counted, faults
 from livesnn.train.datasets.recorded import Recording, labels_of, load_recordings
 from livesnn.train.datasets.request import DataRequest, SplitName
 from livesnn.train.datasets.split import draw_by_class, side_by_class
@@ -53,15 +51,10 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 def check(data: Path) -> list[Finding]:
     """Count the recordings of each class, and name those that can't be read."""
     recordings = find_recordings(data)
-    findings = []
+    findings: list[Finding] = []
     for label, name in enumerate(CLASSES):
         of_class = [recording for recording in recordings if recording.label == label]
-        for recording in of_class:
-            try:
-                with closing(open_source(str(recording.path))) as source:
-                    findings += [Finding("damaged", f"{recording.name}: {line}") for line in source.warnings]
-            except LivesnnError as error:
-                findings.append(Finding("damaged", str(error)))
+        findings += [found for recording in of_class for found in faults(recording.path)]
         findings.append(counted(name, len(of_class), PER_CLASS, "recordings"))
     return findings
 

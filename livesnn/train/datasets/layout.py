@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from livesnn.errors import DataError, LivesnnError
+from livesnn.sources import describe
 
 
 class Finding(NamedTuple):
@@ -36,6 +37,14 @@ def damage(read: Callable[..., object], *arguments: object) -> list[Finding]:
     except LivesnnError as error:
         return [Finding("damaged", str(error))]
     return []
+
+
+def faults(path: Path) -> list[Finding]:
+    """Return what is damaged in a recording, as far as it is found when it is opened."""
+    try:
+        return [Finding("damaged", f"{path}: {line}") for line in describe(path).warnings]
+    except LivesnnError as error:
+        return [Finding("damaged", str(error))]
 
 
 def absent(name: str, title: str, data: Path, expected: str, takes: str) -> DataError:

@@ -4,7 +4,7 @@
     DIR/02_right_hand_wave.npz                            the same, with a number in front
     DIR/none__street.raw, or any other name               shows none of the classes
 
-A .npz may also give its class as text in the array `name`. Folders in DIR are read too.
+Folders in DIR are read too.
 """
 
 from __future__ import annotations
@@ -12,24 +12,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from livesnn.card import ModelCard
-from livesnn.errors import DataError, LivesnnError
+from livesnn.errors import DataError
 from livesnn.events.formats.registry import FORMATS
 from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment
-from livesnn.sources import describe
 from livesnn.train.datasets.clips import Clips, Parts, UncutStream
 from livesnn.train.datasets.folder import INPUT, MIRRORED, PROTOCOLS, REST, SENSOR, files_below, load_opened
-from livesnn.train.datasets.layout import Finding
+from livesnn.train.datasets.layout import Finding, faults
 from livesnn.train.datasets.recorded import Recording
 from livesnn.train.datasets.request import DataRequest, SplitName
-from livesnn.untrusted import DAMAGE
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]
 NONE = "none"
@@ -67,12 +62,7 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 def check(data: Path) -> list[Finding]:
     """Count the recordings by what their names say, and name those that are damaged."""
     paths = _recordings_in(data)
-    findings = []
-    for path in paths:
-        try:
-            findings += [Finding("damaged", f"{path}: {line}") for line in describe(path).warnings]
-        except LivesnnError as error:
-            findings.append(Finding("damaged", str(error)))
+    findings = [found for path in paths for found in faults(path)]
     counts = Counter(named(path) or NONE for path in paths)
     return findings + [Finding("complete", f"{label}: {count} recordings") for label, count in sorted(counts.items())]
 
@@ -95,9 +85,6 @@ def label_of(path: Path, classes: Sequence[str]) -> str | None:
     label = named(path)
     if label and label != NONE and label not in classes and "__" in path.stem:
         raise DataError(f"{path.name} names no class of {', '.join(classes)}: rename it, or begin with {NONE}__")
-    if label not in classes and path.suffix.lower() == ".npz":
-        with suppress(*DAMAGE), np.load(path) as arrays:
-            label = str(arrays["name"])
     return label if label in classes else None
 
 
