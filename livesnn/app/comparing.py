@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
-from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, installed, listed
+from livesnn.app.model_dialog import all_models, choose_folder, engine_box, engine_name, listed
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.widgets.basics import (
     LEFT,
@@ -139,9 +139,8 @@ class CompareDialog(Dialog):
     ) -> None:
         super().__init__("Compare with …", parent)
         self._first, self._choices, self._has_events = first, choices, has_events
-        engines = {engine: words for engine, (words, _) in ENGINES.items() if installed(engine)}
         self.model = ChoiceBox("Model", {name: Path(name).name for name in all_models()}, width=260)
-        self.engine = ChoiceBox("Engine", engines, width=260)
+        self.engine = engine_box(second.engine)
         self.state = ChoiceBox("State", STATES, width=260)
         self.threshold, self.leak = ShareBox("Threshold"), ShareBox("Leak", 99.9)
         self.denoise = QCheckBox(NOISE_FOR_BOTH if choices.denoise else NOISE)
@@ -165,7 +164,6 @@ class CompareDialog(Dialog):
     def _show(self, second: Second) -> None:
         decider = self._choices.decider
         self.choose(listed(second.model))
-        self.engine.setCurrentIndex(max(self.engine.findData(second.engine), 0))
         self.state.choose(second.state_mode)
         self.threshold.show_share(decider.threshold if second.threshold is None else second.threshold)
         self.leak.show_share(decider.leak if second.leak is None else second.leak)

@@ -19,7 +19,6 @@ from livesnn.app.actions import Action
 from livesnn.app.model_choice import Button
 from livesnn.app.recording import documents
 from livesnn.app.widgets.basics import open_folder, png, save_dialog
-from livesnn.app.widgets.timeline import clock
 from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
@@ -214,12 +213,12 @@ class Exporting:
         path = None if opened is None else opened.playback.path
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
         name = proposed_name(source, now).removesuffix(AEDAT4) + suffix
-        title, kinds = f"Export {self._words(suffix)}", {suffix: FILTERS[suffix]}
+        title = "Export" if self.marks == WHOLE or suffix == PNG else "Export the marked section"
 
         def use(out: Path) -> None:  # not while that dialog is being closed
             QTimer.singleShot(0, self._window, partial(self._chosen, out, write, suffix))
 
-        dialog = save_dialog(self._window, title, self.folder / name, kinds, use)
+        dialog = save_dialog(self._window, title, self.folder / name, {suffix: FILTERS[suffix]}, use)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
         self._window.show_dialog(dialog)
 
@@ -231,19 +230,6 @@ class Exporting:
             self._window.banner.show_message(f"{out} exists already: choose another name", "error")
         else:
             write(out)
-
-    def _words(self, suffix: str) -> str:
-        if suffix == PNG:
-            return "a picture"
-        what = {CSV: "decisions", AEDAT4: "a recording"}.get(suffix, "a video")
-        opened = self._player.opened
-        if opened is None or opened.playback.live:
-            return what
-        if self.marks == WHOLE:
-            return f"{what} of the whole recording"
-        duration_s = (opened.playback.duration_us or 0) / 1e6
-        from_s, to_s = (clock(min(end, duration_s)) for end in (self.marks.from_s, self.marks.to_s))
-        return f"{what} from {from_s} to {to_s}"
 
     # What can be exported now
 

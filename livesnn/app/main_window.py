@@ -206,7 +206,6 @@ class MainWindow(Page):
             (self.header.model, "model"),
             *((button, f"state:{mode}") for mode, button in self.state_panel.modes.items()),
             *((button, way) for way, button in self.view.page.choices.items()),
-            *((button, way) for way, button in self.view.strip.buttons.items()),
         )
         for button, action in does:
             button.clicked.connect(self.commands[action].trigger)
@@ -391,7 +390,7 @@ class MainWindow(Page):
         docks = self.saveState().data()
         self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
         self.hide()  # threads may take seconds to end
-        self.plots.end()
+        self.plots.hide()
         if self.dialog is not None:
             self.dialog.close()
         self.correcting.end()

@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
-    QRadioButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +23,7 @@ from livesnn.app import style
 from livesnn.app.teaching import Learning, Renaming, as_flags
 from livesnn.app.widgets.basics import (
     STRETCH,
+    ChoiceBox,
     Dialog,
     dialog_button,
     fill,
@@ -55,9 +55,12 @@ HOW_CHANGED = "Each change makes a new model, which is in the list of models bes
 IS, IS_NOT = "shows it", "isn't it"
 
 
-def installed(engine: Engine) -> bool:
-    module = ENGINES[engine][1]
-    return not module or find_spec(module) is not None
+def engine_box(engine: Engine) -> ChoiceBox:
+    """Return a box with the engines that are installed, of which one is chosen, else the automatic one."""
+    installed = {name: words for name, (words, module) in ENGINES.items() if not module or find_spec(module)}
+    box = ChoiceBox("Engine", installed, width=260)
+    box.setCurrentIndex(max(box.findData(engine), 0))
+    return box
 
 
 def engine_name(engine: str) -> str:
@@ -136,31 +139,23 @@ class ModelDialog(Dialog):
         self.models.setFont(style.text_font(15))
         self.models.setFixedWidth(200)
         self.card = label("", style.text_font(14), wrap=True)
-        self.engines: dict[str, QRadioButton] = {}
+        self.engine = engine_box(engine)
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
         another = dialog_button("Another folder …", lambda: choose_folder(self, partial(self.add, chosen=True)))
         self.folder = dialog_button("Show its folder", lambda: open_folder(model_folder(self._shown)))
         self.taught = dialog_button("Taught gestures …", self._show_taught)
         left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.taught, spacing=8)
-        self.put((fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1), self._engine_row())
+        self.put((fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1))
+        self.put(fill(QHBoxLayout(), heading("Engine"), self.engine, STRETCH, spacing=22))
         self._use = self.add_buttons("Use this model")
         for name in all_models():
             self.add(name)
-        self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)
         self.models.itemDoubleClicked.connect(self.accept)
         self.add(listed(model))
         self.add(listed(chosen or model), chosen=True)
         self.resize(820, 560)
-
-    def _engine_row(self) -> QHBoxLayout:
-        for name, (text, _) in ENGINES.items():
-            button = QRadioButton(text if installed(name) else f"{text} (not installed)")
-            button.setFont(style.text_font(14))
-            button.setEnabled(installed(name))
-            self.engines[name] = button
-        return fill(QHBoxLayout(), heading("Engine"), *self.engines.values(), STRETCH, spacing=22)
 
     def add(self, model: str, *, chosen: bool = False) -> None:
         rows = [row for row in range(self.models.count()) if self._model(self.models.item(row)) == model]
@@ -174,8 +169,7 @@ class ModelDialog(Dialog):
 
     def accept(self) -> None:
         if self._use.isEnabled():
-            engine = next(name for name, button in self.engines.items() if button.isChecked())
-            self.chosen.emit(self._shown, engine)
+            self.chosen.emit(self._shown, self.engine.currentData())
             super().accept()
 
     @property

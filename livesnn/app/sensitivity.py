@@ -56,14 +56,9 @@ SHOWN_S = 0.2  # between two numbers, so that people can read them
 WHOLE = 100  # steps of a slider to each side
 NO_CAMERA = "Open an event camera (Ctrl+K) whose driver can change its sensor's settings"
 SET_UP = "Set up the camera's sensor"
+_HOLD_TIP = "Adjusts the sensitivity to keep this event rate. It isn't raised while four in five events are noise."
+_REGION_TIP = "Only this part of the sensor sends events. Left, top, width and height, in the sensor's own pixels."
 _KINDS = {".json": "Camera settings (*.json)"}
-_TIPS = {
-    "sensitivity": "To the right: a lower threshold, with more events and more noise",
-    "speed": "To the right: faster pixels, with less delay and more noise",
-    "hold": "Adjusts the sensitivity to keep this event rate. It isn't raised while four in five events are noise.",
-    "region": "Only this part of the sensor sends events. Left, top, width and height, in the sensor's own pixels.",
-    "limit": "The sensor itself drops what is beyond this rate",
-}
 
 
 class SensitivityDock(QDockWidget):
@@ -146,23 +141,28 @@ class SensorPanel(QWidget):
         self._sensor, self._change_to = sensor, change_to
         able, size = sensor.abilities, sensor.resolution
         self.presets = {name: button(name.capitalize(), height=30, name="narrow") for name in PRESETS}
-        self.sensitivity, self.speed = _slider("Sensitivity", "sensitivity"), _slider("Speed", "speed")
-        self.hold = _box("Hold the rate", "hold")
+        self.sensitivity = _slider("Sensitivity", "a lower threshold, with more events and more noise")
+        self.speed = _slider("Speed", "faster pixels, with less delay and more noise")
+        self.hold = QCheckBox("Hold the rate")
+        self.hold.setToolTip(_HOLD_TIP)
         self.held = _rate("Rate that is held")
         self.held.setValue(usual_rate(size) / 1e3)
         self.rates = label("", style.text_font(13))
-        self.region = _box("Only a region", "region")
+        self.region = QCheckBox("Only a region")
+        self.region.setToolTip(_REGION_TIP)
         corners = {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
         self.corners = [_number(name, 0, most) for name, most in corners.items()]
-        self.limit = _box("Limit the rate", "limit")
+        self.limit = QCheckBox("Limit the rate")
+        self.limit.setToolTip("The sensor itself drops what is beyond this rate")
         self.limited = _rate("Rate limit")
         self.limited.setValue(1000.0)
         self.own = QCheckBox("The driver's own biases")
-        self.own.setFont(style.text_font(14))
         self.biases = {bias.name: _number(bias.name, bias.least, bias.most) for bias in able.biases}
         self.load, self.save = button("Load …", height=30), button("Save …", height=30)
         self.reset = button("Defaults", height=30, do=lambda: self.change(SensorSettings()))
         self.error = label("", style.text_font(13), "danger", wrap=True)
+        for box in (self.hold, self.region, self.limit, self.own):
+            box.setFont(style.text_font(14))
         self._lay_out()
         self._connect()
         self._show_settings()
@@ -313,15 +313,8 @@ def _slider(name: str, tip: str) -> QSlider:
     slider.setTickInterval(WHOLE)
     slider.setTickPosition(QSlider.TickPosition.TicksBelow)
     slider.setAccessibleName(name)
-    slider.setToolTip(_TIPS[tip])
+    slider.setToolTip(f"To the right: {tip}")
     return slider
-
-
-def _box(name: str, tip: str) -> QCheckBox:
-    box = QCheckBox(name)
-    box.setFont(style.text_font(14))
-    box.setToolTip(_TIPS[tip])
-    return box
 
 
 def _number(name: str, least: int, most: int) -> QSpinBox:

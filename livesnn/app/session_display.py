@@ -21,7 +21,6 @@ from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import ShownResult
 from livesnn.session.session import Session, SourceAndModel, SourceLike
 from livesnn.session.statistics import LAST_RESULTS
-from livesnn.simulate import GESTURES_URI
 
 LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
@@ -127,7 +126,6 @@ class SessionDisplay:
         window = self._window
         self._clear(None)
         window.transport.set_recording(None)
-        window.view.show_ways_on(False)
 
     def _clear(self, card: ModelCard | None) -> None:
         for panel in (*self._of_result, self._window.numbers):
@@ -223,7 +221,6 @@ class SessionDisplay:
         self._clear(card)
         window.readout.show_doubt(card.on_another_sensor(*playback.resolution) if playback.has_events else "")
         window.view.set_input(card.input)
-        window.view.show_ways_on(source.startswith(GESTURES_URI))
         if playback.path is not None and duration_s and playback.has_events:
             played = playback.source if isinstance(playback.source, Recording) else None
             self._profile_reader = ProfileReader(playback.path, played)

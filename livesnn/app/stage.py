@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFont, QKeyEvent, QLinearGradient, QPainter, QPaintEvent, QPixmap, QResizeEvent
-from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QStackedWidget, QWidget
+from PySide6.QtCore import QEvent, QRect, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QKeyEvent,
+    QLinearGradient,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QDockWidget, QStackedWidget, QWidget
 
 from livesnn.app import style
 from livesnn.app.session_display import READ_S
-from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, fill, label, rounded, write
+from livesnn.app.widgets.basics import LEFT, RIGHT, draw_bar, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
 from livesnn.app.widgets.readout import ago, fitting_pixels
 from livesnn.app.window_layout import WindowLayout
@@ -24,7 +33,7 @@ from livesnn.session.verdict import NO_EVENTS, Verdict
 FADE_S = 8.0  # for which a decision that is over can still be read
 AGAIN_S = 2.0  # a class that is decided again so soon has not been over
 MOST_PAST = 6
-IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the cursor go
+LEAVE = "Esc or a double click leaves the stage"
 RESTART_S = 5.0  # from an error to the restart of a kiosk's source
 RESTARTING = "Starting again …"
 _CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
@@ -187,25 +196,8 @@ class _CaptionPainter:
         self._painter.setOpacity(1.0)
 
 
-class StageBar(QFrame):
-    """A slim bar at the top: what plays, how it goes, and the way out."""
-
-    def __init__(self, parent: QWidget, leave: Callable[[], object]) -> None:
-        super().__init__(parent)
-        self.setObjectName("banner")
-        style.set_rule(self, "kind", "info")
-        self.source = label("", style.bold_font(15))
-        self.state = label("", style.text_font(14), "soft")
-        self.leave = button("Exit (Esc)", height=32, do=leave)
-        parts = (self.source, dot(), (self.state, 1), self.leave)
-        fill(QHBoxLayout(self), *parts, spacing=10, margins=(16, 6, 10, 6))
-
-
 class Stage(QWidget):
-    """Fills the window with a picture canvas, which it borrows, and a caption.
-
-    As a kiosk it shows neither bar nor cursor, and only Ctrl+Shift+Q leads out.
-    """
+    """Fills the window with a picture canvas, which it borrows, and a caption; only Ctrl+Shift+Q leaves a kiosk."""
 
     leave_requested = Signal()
 
@@ -213,14 +205,9 @@ class Stage(QWidget):
         super().__init__()
         self.kiosk = False
         self._canvas: PictureCanvas | None = None
-        self._hides_cursor = False
         self.caption = Caption(self)
-        self.bar = StageBar(self, self.leave_requested.emit)
-        self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
-        self._idle.timeout.connect(self._rest)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMouseTracking(True)
-        self.installEventFilter(self)
+        self.setCursor(Qt.CursorShape.BlankCursor)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._ground = QColor()
@@ -229,25 +216,20 @@ class Stage(QWidget):
         """Show this canvas from now on; give it back to its layout after `end`."""
         self.kiosk, self._canvas = kiosk, canvas
         canvas.setParent(self)
-        canvas.setMouseTracking(True)
-        canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, kiosk)
-        canvas.installEventFilter(self)
+        canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         canvas.framed = False
         canvas.fit()
         canvas.show()
         canvas.lower()
         self.caption.forget()
         self._place()
-        self._rest()
         self.setFocus()
+        if not kiosk:
+            canvas.tell(LEAVE)
 
     def end(self) -> None:
-        self._idle.stop()
-        self._show_cursor(True)
         if self._canvas is not None:
-            self._canvas.removeEventFilter(self)
             self._canvas.framed = True
-            self._canvas.setMouseTracking(False)
             self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)
         self._canvas = None
 
@@ -262,7 +244,6 @@ class Stage(QWidget):
             self._canvas.setGeometry(0, 0, width, round(height * _PICTURE / 100))
         unit = min(height, 0.75 * width) / 100
         self.caption.setGeometry(0, round(height - _CAPTION * unit), width, round(_CAPTION * unit))
-        self.bar.setGeometry(12, 12, width - 24, self.bar.sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._place()
@@ -271,39 +252,16 @@ class Stage(QWidget):
         painter = QPainter(self)
         painter.fillRect(event.rect(), self._ground)
 
-    # The mouse
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Notice the mouse, over the picture too; let no shortcut work in a kiosk."""
-        if event.type() == QEvent.Type.MouseMove:
-            self.wake()
+    def event(self, event: QEvent) -> bool:
+        """Let no shortcut work in a kiosk."""
         if self.kiosk and event.type() == QEvent.Type.ShortcutOverride:
             event.accept()
             return True
-        return super().eventFilter(watched, event)
+        return super().event(event)
 
-    def wake(self) -> None:
-        """Show bar and cursor, except in a kiosk."""
-        if not self.kiosk and self._canvas is not None:
-            self._show_cursor(True)
-            self.bar.show()
-            self.bar.raise_()
-            self._idle.start()
-
-    def _rest(self) -> None:
-        if self.bar.underMouse() and not self.kiosk:
-            self._idle.start()
-            return
-        self.bar.hide()
-        self._show_cursor(False)
-
-    def _show_cursor(self, shown: bool) -> None:
-        if shown == self._hides_cursor:
-            self._hides_cursor = not shown
-            if shown:
-                QApplication.restoreOverrideCursor()
-            else:
-                QApplication.setOverrideCursor(Qt.CursorShape.BlankCursor)
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if not self.kiosk:
+            self.leave_requested.emit()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """Leave a kiosk, but not before Q is released: while Ctrl is held, one that repeats would quit."""
@@ -384,15 +342,11 @@ class Presenting:
     def poll(self) -> None:
         if not self.on:
             return
-        if self._window.dialog is not None:
-            self.stage.wake()  # it needs the mouse
         now_s = time.perf_counter()
         if now_s - self._read_at_s < READ_S:
             return
         self._read_at_s = now_s
         self._window.view.canvas.setVisible(self._window.view.has_picture)
-        self.stage.bar.source.setText(self._window.header.source.text())
-        self.stage.bar.state.setText(self._window.header.state.text())
         self.stage.caption.show_said(self._said(), now_s)
         if self.stage.kiosk and self._player.session is not None:
             self._keep_going(self._player.session, now_s)

@@ -237,7 +237,6 @@ QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }
 QPushButton#play:focus, QPushButton#primary:focus { border: 2px solid $text; }
 QPushButton#play:disabled, QPushButton#primary:disabled { background: $raised; color: $faint; }
 QPushButton#primary { background: $accent; border: 1px solid $accent; color: $on_accent; }
-QPushButton#way { padding: 0 8px; }
 QPushButton#narrow, QPushButton#segment { padding: 0 4px; }
 QPushButton#segment { border-radius: 0; }
 QPushButton#segment[side="left"] { border-top-left-radius: 9px; border-bottom-left-radius: 9px; }

@@ -341,7 +341,6 @@ def test_the_demo_needs_no_choice_and_is_not_among_the_recent(qtbot: QtBot, make
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.player.model == "gestures"
     assert window.settings.now.recent == ()
-    assert window.view.strip.isVisible()
 
 
 def test_the_chosen_model_plays_the_demo_recordings_and_the_next_start_until_another_is_chosen(
@@ -440,7 +439,7 @@ def test_another_model_is_used_at_once_and_at_the_next_start(
     assert isinstance(dialog, ModelDialog)
     dialog.add(str(other), chosen=True)
     assert "A, B, C" in dialog.card.text()
-    dialog.engines["onnx"].setChecked(True)
+    dialog.engine.choose("onnx")
     dialog.accept()
     qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"))
     assert (window.settings.now.model, window.settings.now.engine) == (str(other), "onnx")
@@ -504,6 +503,6 @@ def test_after_a_demo_the_chosen_model_is_offered_and_kept(
     dialog = window.dialog
     assert isinstance(dialog, ModelDialog)
     assert dialog.models.currentItem().toolTip() == str(mine)
-    dialog.engines["onnx"].setChecked(True)
+    dialog.engine.choose("onnx")
     dialog.accept()
     assert (window.settings.now.model, window.settings.now.engine) == (str(mine), "onnx")

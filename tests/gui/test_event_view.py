@@ -288,18 +288,6 @@ def test_each_way_to_begin_is_asked_for_by_mouse_and_by_key_and_can_be_read_alou
         assert choice.focusPolicy() & Qt.FocusPolicy.TabFocus
 
 
-def test_the_same_ways_are_offered_above_the_demo(view: EventView, qtbot: QtBot) -> None:
-    view.show_picture(halves())
-    assert not view.strip.isVisible()
-    view.show_ways_on(True)
-    assert set(view.strip.buttons) == set(WAYS) - {"demo"}
-    for button in view.strip.buttons.values():
-        with qtbot.waitSignal(button.clicked):
-            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    view.show_ways_on(False)
-    assert not view.strip.isVisible()
-
-
 def test_the_welcome_fits_a_small_stage(view: EventView) -> None:
     view.resize(440, 270)
     view.show_words(*WELCOME, ways=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QCloseEvent, QColor, QImage, QMouseEvent
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QCloseEvent, QColor, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
-from livesnn.app.stage import AGAIN_S, FADE_S, RESTARTING, Caption, Past, follow_trail
+from livesnn.app.stage import AGAIN_S, FADE_S, LEAVE, RESTARTING, Caption, Past, follow_trail
 from livesnn.app.tabs import Tabs
 from livesnn.events.picture import DEFAULT_PALETTE
 from livesnn.session.verdict import Verdict
@@ -60,21 +60,6 @@ def press(window: MainWindow, key: str) -> None:
     QTest.keySequence(window.focusWidget() or window, key)
 
 
-def move_mouse(window: MainWindow) -> None:
-    canvas = window.view.canvas
-    place = QPointF(30, 30)
-    nothing = Qt.MouseButton.NoButton
-    moved = QMouseEvent(
-        QMouseEvent.Type.MouseMove,
-        place,
-        canvas.mapToGlobal(place),
-        nothing,
-        nothing,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    QApplication.sendEvent(canvas, moved)
-
-
 # What is shown
 
 
@@ -89,7 +74,8 @@ def test_the_stage_fills_the_screen_with_the_picture_and_the_decision_and_nothin
     assert window.isFullScreen()
     assert stage.size() == window.size()
     assert (window.view.canvas.isVisible(), stage.caption.isVisible()) == (True, True)
-    assert not any(part.isVisible() for part in (window.menuBar(), window.header, window.transport, stage.bar))
+    assert not any(part.isVisible() for part in (window.menuBar(), window.header, window.transport))
+    assert stage.cursor().shape() == Qt.CursorShape.BlankCursor
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 3)
     window.player.toggle()
@@ -195,9 +181,9 @@ def test_what_was_decided_fades_out(caption: Caption) -> None:
 # How it is left
 
 
-@pytest.mark.parametrize("key", ["Esc", "F11"])
-def test_a_key_leaves_the_stage_and_the_window_is_as_it_was(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, key: str
+@pytest.mark.parametrize("how", ["Esc", "F11", "a double click"])
+def test_a_key_or_a_double_click_leaves_the_stage_and_the_window_is_as_it_was(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, how: str
 ) -> None:
     window = make_window(loop=True)
     window.showMaximized()
@@ -205,38 +191,16 @@ def test_a_key_leaves_the_stage_and_the_window_is_as_it_was(
     qtbot.waitUntil(window.isActiveWindow)
     press(window, "F11")
     assert window.presenting.on
-    press(window, key)
+    assert LEAVE in window.view.canvas.notes
+    if how == "a double click":
+        QTest.mouseDClick(window.presenting.stage, Qt.MouseButton.LeftButton)
+    else:
+        press(window, how)
     assert (window.presenting.on, window.isFullScreen(), window.isMaximized()) == (False, False, True)
     for part in (window.menuBar(), window.header, window.transport, window.view.canvas):
         assert part.isVisible()
     before = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > before + 3)
-
-
-def test_the_bar_comes_with_the_mouse_and_goes_without(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
-    window = make_window(loop=True)
-    play(qtbot, window, recording)
-    on_stage(window)
-    bar = window.presenting.stage.bar
-    assert QApplication.overrideCursor() is not None
-    move_mouse(window)
-    qtbot.waitUntil(lambda: bar.isVisible() and bar.source.text() == recording.name)
-    assert QApplication.overrideCursor() is None
-    qtbot.waitUntil(lambda: not bar.isVisible())
-    assert QApplication.overrideCursor() is not None
-    move_mouse(window)
-    bar.leave.click()
-    assert not window.presenting.on
-    assert QApplication.overrideCursor() is None
-
-
-def test_a_dialog_on_the_stage_has_a_cursor(qtbot: QtBot, make_window: MakeWindow) -> None:
-    window = make_window()
-    on_stage(window)
-    window.commands["about"].trigger()
-    qtbot.waitUntil(lambda: QApplication.overrideCursor() is None)
 
 
 def test_plots_go_with_the_window_s_parts_and_come_back(
@@ -300,9 +264,8 @@ def test_in_a_kiosk_nobody_can_do_anything_until_the_program_ends(kiosk: MainWin
         assert (kiosk.isVisible(), kiosk.isFullScreen(), kiosk.dialog) == (True, True, None), key
         assert kiosk.session is not None
         assert kiosk.session.control.state == "playing", key
-    move_mouse(kiosk)
-    assert not stage.bar.isVisible()
-    assert QApplication.overrideCursor().shape() == Qt.CursorShape.BlankCursor
+    QTest.mouseDClick(stage, Qt.MouseButton.LeftButton)
+    assert kiosk.presenting.locked
     assert not kiosk.acceptDrops()
     assert kiosk.childAt(QPoint(200, 200)) is stage  # not the canvas, which would zoom
     kiosk.closeEvent(ByAPerson())

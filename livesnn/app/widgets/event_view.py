@@ -243,12 +243,12 @@ def _inside(centre: float, seen: float, size: float) -> float:
     return size / 2 if seen >= size else min(max(centre, seen / 2), size - seen / 2)
 
 
-WAYS = {  # to get a picture: the name of an action and icon → its words, long and short, and a hint
-    "camera": ("Event camera", "Camera", "Connect one by USB"),
-    "open": ("Open a recording", "Recording", "Or drop it on this window"),
-    "webcam": ("Use a webcam", "Webcam", "livesnn turns its pictures into events"),
-    "stream": ("Network stream", "Stream", "Events from another computer"),
-    "demo": ("Watch the demo", "", "Needs no camera: see the network decide"),
+WAYS = {  # to get a picture: the name of an action and icon → its words, and a hint
+    "camera": ("Event camera", "Connect one by USB"),
+    "open": ("Open a recording", "Or drop it on this window"),
+    "webcam": ("Use a webcam", "livesnn turns its pictures into events"),
+    "stream": ("Network stream", "Events from another computer"),
+    "demo": ("Watch the demo", "Needs no camera: see the network decide"),
 }
 
 
@@ -264,7 +264,7 @@ class WordsPage(QWidget):
         self.ways.setMaximumWidth(560)
         grid = QGridLayout(self.ways)
         grid.setContentsMargins(0, 12, 0, 0)
-        for number, (name, (title, _, hint)) in enumerate(WAYS.items()):
+        for number, (name, (title, hint)) in enumerate(WAYS.items()):
             choice = self.choices[name] = button(title, height=44, pixels=16, name="choice", tip=hint)
             choice.setAccessibleDescription(hint)
             choice.setAutoDefault(True)  # Enter chooses, as the space bar does
@@ -275,21 +275,6 @@ class WordsPage(QWidget):
         row = fill(QHBoxLayout(), STRETCH, (self.ways, 1000), STRETCH, spacing=0)  # as wide as it may be
         parts = (STRETCH, self.title, self.hint, row, STRETCH)
         fill(QVBoxLayout(self), *parts, spacing=8, margins=(20, 12, 20, 12))
-
-
-class WaysStrip(QWidget):
-    """One line above the demo that says what it is, with the same ways as small buttons."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        words = label("A simulated person", style.text_font(14), wrap=True)
-        words.setAlignment(RIGHT)
-        self.buttons = {
-            name: button(short, height=30, pixels=13, name="way", tip=title)
-            for name, (title, short, _) in WAYS.items()
-            if short
-        }
-        fill(QHBoxLayout(self), (words, 1), *self.buttons.values(), spacing=8)
 
 
 class EventView(QFrame):
@@ -305,9 +290,6 @@ class EventView(QFrame):
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
         self.page = WordsPage()
-        self.strip = WaysStrip()
-        self.strip.hide()
-        self._simulated = False
         self.canvas = PictureCanvas(DEFAULT_PALETTE)
         self.legend = label("", style.text_font(13))
         self.legend.setTextFormat(Qt.TextFormat.RichText)
@@ -318,7 +300,7 @@ class EventView(QFrame):
         about = help_button("window.md#the-picture", "the picture")
         self._below = QWidget()
         fill(QHBoxLayout(self._below), self.legend, (self.size_note, 1), about, spacing=10)
-        parts = (self.strip, (self.canvas, 1), self._below)
+        parts = ((self.canvas, 1), self._below)
         self._column = fill(QVBoxLayout(self._picture), *parts, spacing=10, margins=(14, 14, 14, 12))
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
@@ -328,7 +310,7 @@ class EventView(QFrame):
 
     def take_canvas_back(self) -> None:
         """Show the canvas here again, after another widget has had it."""
-        self._column.insertWidget(1, self.canvas, 1)
+        self._column.insertWidget(0, self.canvas, 1)
         self.canvas.fit()
         self.canvas.show()
 
@@ -359,17 +341,12 @@ class EventView(QFrame):
             f"QFrame#picture QLabel {{ color: rgba({red}, {green}, {blue}, 165); }}"
         )
 
-    def show_ways_on(self, on: bool) -> None:
-        self._simulated = on
-        self.strip.setVisible(on and self.height() >= ROOMY)
-
     def minimumSizeHint(self) -> QSize:
         least = super().minimumSizeHint()
         return QSize(least.width(), LEAST_PICTURE) if self.has_picture else least
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._below.setVisible(self.height() >= ROOMY)
-        self.show_ways_on(self._simulated)
         super().resizeEvent(event)
 
     @property

@@ -1,6 +1,6 @@
 """The plots side by side: which are shown, how they follow the session, zoom, pan, a cross-hair, and saving.
 
-Importing it takes some 0.3 s, most of it pyqtgraph's: session_display.py does so when plots are first shown.
+Importing it takes some 0.3 s, most of it pyqtgraph's: plots_dock.py does so when plots are first shown.
 """
 
 from __future__ import annotations
@@ -492,6 +492,7 @@ _PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
 DRAW_S = 0.04  # Least time between two plots, each of which takes the GUI thread some 5 ms
 LEAST_PLOT = (190, 104)  # width and height, pixels; where there is less room they are scrolled
+_HEIGHT = 210  # of all, pixels; less in a low window
 _ASPECT = 2.0  # width of a plot to its height, best
 _LIVE_TIP = "Follow the newest values. Zooming or moving a plot stops this. A double click starts it again."
 
@@ -569,6 +570,10 @@ class PlotPanel(QWidget):
         for index in range(len(LOOKS)):
             self._grid.setColumnStretch(index, 1 if index < columns else 0)
             self._grid.setRowStretch(index, 1 if index * columns < len(self.chosen) else 0)
+
+    def sizeHint(self) -> QSize:
+        """Return the room that plots get, before a person changes it."""
+        return QSize(600, min(_HEIGHT, self.window().height() // 4))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
