@@ -68,7 +68,7 @@ FORMATS: tuple[Format, ...] = (
     Format("aedat4", (".aedat4",), b"#!AER-DAT4.0\r\n", "aedat4_reader.Aedat4Reader", reads_through=True),
     Format("aedat2", (".aedat",), b"#!AER-DAT2.0", "aedat2.open_aedat2", reads_through=True),
     Format("aedat1", (".aedat",), b"#!AER-DAT1.0", "aedat2.open_aedat2", reads_through=True),
-    Format("aedat3", (".aedat",), b"#!AER-DAT3.1", "aedat3.Aedat3Reader", reads_through=True),
+    Format("aedat3", (".aedat",), b"#!AER-DAT3.1", "aedat3.open_aedat3", reads_through=True),
     Format("npz", (".npz",), b"PK\x03\x04", "npz.open_npz"),
     Format("hdf5", (".hdf5", ".h5"), b"\x89HDF\r\n\x1a\n", "hdf5.open_hdf5"),
     Format("es", (".es",), b"Event Stream", "event_stream.open_event_stream", reads_through=True),
