@@ -283,9 +283,7 @@ def test_a_table_whose_time_jumps_back_is_sorted_and_says_so(tmp_path: Path) -> 
     np.savez(tmp_path / "f.npz", t=[50_000, 50_001, 0, 1], x=[0, 1, 2, 3], y=[0] * 4, p=[1] * 4, width=9, height=9)
     with open_recording(tmp_path / "f.npz") as recording:
         assert joined(recording)["x"].tolist() == [2, 3, 0, 1]
-        said = recording.warnings
-    assert said[0] == "time goes back by up to 50,001 µs: all events are sorted by time"
-    assert "2 events were out of order" in said[1]
+        assert recording.warnings == ["time goes back by up to 50,001 µs: all events are sorted by time"]
 
 
 # --- recordings ---

@@ -86,40 +86,6 @@ def vector(buffer: memoryview, position: int, item_bytes: int) -> tuple[int, int
     return start + 4, count
 
 
-class TableColumns:
-    """The fields of many tables of one kind, read at once.
-
-    ``buffer`` is the whole flatbuffer, ``position`` where the field lies that points to the vector of tables.
-    """
-
-    def __init__(self, buffer: memoryview, position: int) -> None:
-        start, self.count = vector(buffer, position, 4)
-        self._octets = np.frombuffer(buffer, np.uint8)
-        entries = start + 4 * np.arange(self.count, dtype=np.int64)
-        self._tables = entries + self._take("<u4", entries)
-        self._vtables = self._tables - self._take("<i4", self._tables)
-        self._vtable_bytes = self._take("<u2", self._vtables)
-
-    def _take(self, dtype: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        size = np.dtype(dtype).itemsize
-        last = len(self._octets) - size
-        if positions.size and (positions.min() < 0 or positions.max() > last):
-            raise DamageError("an offset leads out of the file's table")
-        unaligned: npt.NDArray[np.generic] = np.ndarray((max(last + 1, 0),), dtype, self._octets, 0, (1,))
-        return unaligned[positions].astype(np.int64)
-
-    def column(self, slot: int, dtype: str, *, shift: int = 0, default: int = 0) -> npt.NDArray[np.int64]:
-        """Return one field of every table, ``shift`` bytes into it; ``default`` where it isn't stored."""
-        entry = 4 + 2 * slot
-        stored = self._vtable_bytes > entry
-        offsets = np.zeros(self.count, np.int64)
-        offsets[stored] = self._take("<u2", self._vtables[stored] + entry)
-        stored = offsets > 0
-        values = np.full(self.count, default, np.int64)
-        values[stored] = self._take(dtype, self._tables[stored] + offsets[stored] + shift)
-        return values
-
-
 class Compression(IntEnum):
     """How packets are compressed, by the number in the file's header."""
 
@@ -348,21 +314,44 @@ def build_events(packet: Events) -> bytes:
 
 
 def parse_table(content: memoryview) -> PacketTable:
-    """Read the file's decompressed table; raises DamageError when it isn't one."""
+    """Read the file's decompressed table, all entries at once; raises DamageError when it isn't one."""
     if bytes(content[8:12]) != b"FTAB":
         raise DamageError("the file's table is damaged")
-    entries = field(content, root_table(content, 4), 0)
-    if not entries:
-        return np.empty(0, ROW_DTYPE)
-    columns = TableColumns(content, entries)
-    table = np.empty(columns.count, ROW_DTYPE)
-    table["stream"] = columns.column(1, "<i4", default=-1)
-    table["offset"] = columns.column(0, "<i8")
-    table["size"] = columns.column(1, "<i4", shift=4)
-    table["items"] = columns.column(2, "<i8", default=-1)
-    table["t_first"] = columns.column(3, "<i8")
-    table["t_last"] = columns.column(4, "<i8")
+    place = field(content, root_table(content, 4), 0)
+    start, count = vector(content, place, 4) if place else (0, 0)
+    octets = np.frombuffer(content, np.uint8)
+
+    def take(dtype: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        last = len(octets) - np.dtype(dtype).itemsize
+        if positions.size and (positions.min() < 0 or positions.max() > last):
+            raise DamageError("an offset leads out of the file's table")
+        unaligned: npt.NDArray[np.generic] = np.ndarray((max(last + 1, 0),), dtype, octets, 0, (1,))
+        return unaligned[positions].astype(np.int64)
+
+    pointers = start + 4 * np.arange(count, dtype=np.int64)
+    entries = pointers + take("<u4", pointers)
+    vtables = entries - take("<i4", entries)
+    vtable_bytes = take("<u2", vtables)
+    table = np.zeros(count, ROW_DTYPE)
+    for name, slot, dtype, shift, default in _TABLE_FIELDS:
+        stored = vtable_bytes > 4 + 2 * slot
+        offsets = np.zeros(count, np.int64)
+        offsets[stored] = take("<u2", vtables[stored] + 4 + 2 * slot)
+        stored = offsets > 0
+        table[name] = default
+        table[name][stored] = take(dtype, entries[stored] + offsets[stored] + shift)
     return table
+
+
+_TABLE_FIELDS = (
+    ("stream", 1, "<i4", 0, -1),
+    ("offset", 0, "<i8", 0, 0),
+    ("size", 1, "<i4", 4, 0),
+    ("items", 2, "<i8", 0, -1),
+    ("t_first", 3, "<i8", 0, 0),
+    ("t_last", 4, "<i8", 0, 0),
+)
+"""Where a row's fields are in an entry: the slot in its table, the type, how far into it, and what isn't stored."""
 
 
 _ENTRY = np.dtype([

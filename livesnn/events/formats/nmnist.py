@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, reader_in_memory
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import file_head
 from livesnn.untrusted import PIECE_BYTES
@@ -38,7 +38,7 @@ def looks_like_nmnist(path: Path, head: bytes) -> bool:
 def open_nmnist(path: Path) -> BlockReader:
     """Open an N-MNIST or N-Caltech101 recording; raises FormatError when it can't be one."""
     events, resolution, warnings = _read(path)
-    return InMemoryReader(events, resolution, format_name="nmnist", camera="ATIS", warnings=warnings)
+    return reader_in_memory(events, resolution, format_name="nmnist", camera="ATIS", warnings=warnings)
 
 
 def read_nmnist(path: Path) -> Events:

@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.errors import FormatError, SourceError, reason_of
 from livesnn.events.formats.reader import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, Blocks, InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, Blocks, reader_in_memory
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -123,7 +123,7 @@ def _open(path: Path) -> BlockReader:
     if resolution is None:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
-    return InMemoryReader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
+    return reader_in_memory(events, resolution, format_name="npz", camera=camera, warnings=warnings)
 
 
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:

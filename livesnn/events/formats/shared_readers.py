@@ -1,7 +1,7 @@
 """The readers that formats share, so that a format only has to decode.
 
-`BlockReader` is for blocks that can be read in any order (npz, text, hdf5, event_stream), `InMemoryReader` for
-small files (nmnist, npz). Words of one size (evt, dat, aedat2) are read by word_reader.py.
+`BlockReader` is for blocks that can be read in any order (npz, text, hdf5, event_stream, aedat3), `reader_in_memory`
+for small files (nmnist, npz). Words of one size (evt, dat, aedat2) are read by word_reader.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from livesnn.events.packet import (
     SourceCounters,
     are_in_order,
     jump_warnings,
-    put_in_order,
 )
 
 WIDEST = Resolution(MAX_COORDINATE + 1, MAX_COORDINATE + 1)
@@ -217,27 +216,17 @@ class _HeldBlocks(Blocks):
         return self._events[number * PACKET_EVENTS : (number + 1) * PACKET_EVENTS].copy()
 
 
-class InMemoryReader(BlockReader):
-    """One stream of events held in memory, sorted by time; see `Reader`.
+def reader_in_memory(
+    events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
+) -> BlockReader:
+    """Return the reader of one stream of events held in memory, which are sorted by time where they are far from it.
 
-    The reader owns ``events``, EVENTS_DTYPE [N], maybe out of order. ``warnings`` say what was assumed or lost.
+    ``warnings`` say what was assumed or lost.
     """
-
-    def __init__(
-        self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
-    ) -> None:
-        # An event outside the sensor may have any time.
-        t = inside(events, resolution, SourceCounters())["t"]
-        back_us = int((np.maximum.accumulate(t) - t).max(initial=0))
-        if back_us > DISORDER_US:
-            warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
-        self._found = SourceCounters()
-        blocks = _HeldBlocks(put_in_order(events, resolution, None, self._found))
-        stream = EventStream("events", camera, resolution)
-        super().__init__([(stream, blocks)], format_name=format_name, warnings=warnings)
-
-    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        counters.out_of_order += self._found.out_of_order
-        counters.out_of_bounds += self._found.out_of_bounds
-        self._found = SourceCounters()  # counted once, however often the file is played
-        yield from super().packets(stream, start_us, counters)
+    t = inside(events, resolution, SourceCounters())["t"]  # an event outside the sensor may have any time
+    back_us = int((np.maximum.accumulate(t) - t).max(initial=0))
+    if back_us > DISORDER_US:
+        events = events[np.argsort(events["t"], kind="stable")]
+        warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
+    stream = EventStream("events", camera, resolution)
+    return BlockReader([(stream, _HeldBlocks(events))], format_name=format_name, warnings=warnings)
