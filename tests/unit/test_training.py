@@ -20,7 +20,7 @@ from livesnn.cli.models import given_flags, spreads
 from livesnn.errors import DataError, LivesnnError, ModelError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
-from livesnn.infer.model import State, pooled_spikes
+from livesnn.infer.model import pooled_spikes
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of
 from livesnn.train import trainer
@@ -31,7 +31,7 @@ from livesnn.train.datasets.clips import Clips, Parts, Stack, Streams, clip_rand
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.datasets.registry import data_set
 from livesnn.train.datasets.split import stratified_split
-from livesnn.train.evaluate import Evaluation, evaluate
+from livesnn.train.evaluate import Evaluation
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
 from livesnn.train.network import READ_OUT, build
@@ -331,57 +331,6 @@ def test_hidden_density_weighs_layers_by_their_neurons() -> None:
     rates[0] = 1.0
     sizes = [int(np.prod(shape)) for shape in shapes]
     assert hidden_density(rates, net).item() == pytest.approx(sizes[0] / sum(sizes))
-
-
-class _Parrot:
-    """A model whose output is the frame's first pixels, plus a memory of what came before."""
-
-    def __init__(self) -> None:
-        card = Configuration().card(("a", "b"))
-        shapes = {"hidden": (3,), "readout": (2,)}
-        self.card = replace(card, states=shapes, input=replace(card.input, window=2))
-
-    def initial_state(self) -> State:
-        return np.zeros(3, np.float32), np.zeros(2, np.float32)
-
-    def step(self, frame, state: State) -> tuple[np.ndarray, State]:
-        output = frame.data[0, 0, :2].astype(np.float32) + state[0][:2]
-        return output, (np.array([output[0], output[1], 0], np.float32), output)
-
-
-def test_evaluate_resets_each_clip_or_carries_one_stream() -> None:
-    frames = np.zeros((8, 2, 2, 34, 34), np.uint8)
-    labels = np.arange(8, dtype=np.int64) % 2
-    frames[np.arange(8), :, 0, 0, labels] = 1  # the right answer, unless the past outweighs it
-    data = Clips(frames, labels, tuple("abcdefgh"), ("a", "b"))
-    measured = evaluate(_Parrot(), data)
-    assert measured.n == 8
-    assert measured.accuracy_reset == 1.0
-    assert measured.accuracy_carried < 1.0
-    assert sum(map(sum, measured.confusion)) == 8
-    assert measured.density == pytest.approx(measured.densities["hidden"])
-
-
-def test_a_clip_of_several_windows_is_one_decision_the_one_with_the_highest_rate_over_all() -> None:
-    frames = np.zeros((2, 4, 2, 34, 34), np.uint8)  # two windows a clip
-    frames[0, :2, 0, 0, 0], frames[0, 2:, 0, 0, 1] = 1, 9  # weakly a, then strongly b
-    frames[1, :2, 0, 0, 0], frames[1, 2:, 0, 0, 1] = 200, 1  # strongly a, then weakly b
-    data = Clips(frames, np.array([1, 0]), ("rises", "falls"), ("a", "b"))
-    measured = evaluate(_Parrot(), data)
-    assert measured.n == 2
-    assert measured.accuracy_reset == 1.0
-
-
-def test_evaluate_refuses_clips_that_are_not_whole_windows() -> None:
-    data = Clips(np.zeros((1, 3, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "b"))
-    with pytest.raises(DataError, match="3 frames aren't whole windows of 2"):
-        evaluate(_Parrot(), data)
-
-
-def test_evaluate_refuses_other_classes() -> None:
-    data = Clips(np.zeros((1, 2, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "c"))
-    with pytest.raises(DataError, match="classes"):
-        evaluate(_Parrot(), data)
 
 
 SPEC = InputSpec(34, 34, SliceRule(delta_t_us=29_000))

@@ -1,22 +1,76 @@
-"""`livesnn bench step` and `startup`: engines by turns, ONNX Runtime at its best among them."""
+"""`livesnn bench`: one measurement or several, engines by turns, and every library on the same file."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="needs livesnn[train]")
+
+from livesnn.__main__ import main
 from livesnn.bench.step import bench_startup, bench_step, by_turns, faster_onnx, onnx_ways
+from livesnn.bench.throughput import bench_decode
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.cli.machine import STUDIES
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.slicer import Frame
 from tests.networks import outputs_on_noise, write_network
 
-pytestmark = pytest.mark.slow
 
-pytest.importorskip("torch", reason="these tests make networks with torch: pip install 'livesnn[train]'")
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return the exit code, stdout and stderr of the command."""
+    return main(["bench", *arguments]), *capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("slicr",), "did you mean slicer"),
+        (("denoise", "slicr"), "slicr"),
+        (("denoise", "--model", "nmnist"), "--model has no effect on denoise: leave it out"),
+        (("denoise", "slicer", "--source", "clip.raw"), "--source has no effect on denoise and slicer"),
+        (("step", "--engines", "onnx", "cuda"), "cuda"),
+    ],
+)
+def test_what_cannot_be_measured_is_bad_usage(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    code, _, errors = run(capsys, *arguments)
+    assert code == 2
+    assert words in errors
+
+
+@pytest.mark.slow
+def test_options_may_stand_beside_a_measurement_without_them_and_figures_are_json_with_the_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ("--repeats", "1", "--model", "nmnist", "--engines", "onnx", "--json")
+    code, text, _ = run(capsys, "startup", "step", *options)
+    assert code == 0
+    figures = json.loads(text)
+    assert list(figures) == ["machine", "startup", "step"]
+    assert "spike" not in figures["step"]["engines"]
+
+
+def test_no_repeats_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, errors = run(capsys, "denoise", "--repeats", "0")
+    assert code == 1
+    assert errors == "livesnn bench: --repeats can't be 0: give 1 or more\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_in_the_repository_livesnn_itself_can_be_measured(name: str) -> None:
+    command = [sys.executable, "-m", "livesnn", "bench", name, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("usage: ")
+
 
 CARD = ModelCard(
     "peers",
@@ -36,6 +90,7 @@ def noise(n_frames: int, seed: int = 3) -> list[Frame]:
     return [Frame(0, data, 500) for data in random.poisson(0.6, (n_frames, 2, 34, 34)).astype(np.uint8)]
 
 
+@pytest.mark.slow
 def test_a_step_is_compared_with_onnx_runtime_s_faster_way(folder: Path) -> None:
     found = bench_step(str(folder), 2, n_frames=12)
     engines, ratio, spread = found["engines"], found["ratio"], found["ratio_spread"]
@@ -48,6 +103,7 @@ def test_a_step_is_compared_with_onnx_runtime_s_faster_way(folder: Path) -> None
     assert found["agreement"] > 0.9  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_onnx_runtime_decides_the_same_in_each_of_its_ways(folder: Path) -> None:
     ways = onnx_ways(folder, threads=1)
     expected = outputs_on_noise(ways["onnx"])
@@ -56,6 +112,7 @@ def test_onnx_runtime_decides_the_same_in_each_of_its_ways(folder: Path) -> None
     assert faster_onnx({"onnx": {"ms_p50": 2.0}, "onnx_bound": {"ms_p50": 1.0}}) == "onnx_bound"
 
 
+@pytest.mark.slow
 def test_engines_take_turns_and_each_turn_begins_at_zero_state(folder: Path) -> None:
     order: list[str] = []
 
@@ -79,6 +136,7 @@ def test_engines_take_turns_and_each_turn_begins_at_zero_state(folder: Path) -> 
         assert [one.winners.tolist() for one in of_one] == [[0, 1, 2, 3, 0]] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engines", "found", "ratios"),
     [(("onnx",), {"onnx", "onnx_bound"}, set()), (("torch",), {"torch"}, set())],
@@ -91,11 +149,13 @@ def test_the_engines_named_alone_are_timed(
     assert set(step["ratio"]) == ratios  # type: ignore[call-overload]
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_named_twice_is_one_line(folder: Path) -> None:
     with pytest.raises(LivesnnError, match="names an engine twice"):
         bench_step(str(folder), 1, engines=("onnx", "onnx"))
 
 
+@pytest.mark.slow
 def test_an_engine_that_cannot_run_the_model_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
     odd = replace(CARD, network=replace(CARD.network, widths=(10, 10, 10, 10), weight_bits=32))
     folder = str(write_network(tmp_path, odd))
@@ -106,6 +166,7 @@ def test_an_engine_that_cannot_run_the_model_is_left_out_unless_it_was_asked_for
         bench_step(folder, 1, n_frames=3, engines=("onnx", "spike"))
 
 
+@pytest.mark.slow
 def test_a_source_without_a_frame_is_one_line(folder: Path, tmp_path: Path) -> None:
     few = {name: np.arange(20) % most for name, most in zip("txyp", (20, 20, 20, 2), strict=True)}
     np.savez(tmp_path / "few.npz", **few)
@@ -113,6 +174,18 @@ def test_a_source_without_a_frame_is_one_line(folder: Path, tmp_path: Path) -> N
         bench_step(str(folder), 1, str(tmp_path / "few.npz"))
 
 
+@pytest.mark.slow
 def test_a_window_that_can_show_nothing_is_not_waited_for() -> None:
     with pytest.raises(LivesnnError, match=r"showed nothing \(.*'nosuch' not found; .*\): run livesnn gui"):
         bench_startup("nosuch", 1)
+
+
+def test_the_libraries_agree_on_the_events_and_each_has_its_rates() -> None:
+    pytest.importorskip("dv_processing", reason="dv-processing is not installed: pip install dv-processing")
+    found = json.loads(json.dumps(bench_decode(3, events=100_000)))
+    measured = found["files"][found["ratio_file"]]
+    assert measured["events"] == 100_000
+    for rates in measured["mev_per_s"].values():
+        assert 0 < rates["min"] <= rates["median"] <= rates["max"]
+        assert rates["n"] == 3
+    assert found["ratio"]["vs_dv_processing"] > 0
