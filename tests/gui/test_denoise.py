@@ -11,11 +11,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile
 from livesnn.app.widgets.basics import NOTHING
-from livesnn.app.widgets.network_cards import NumbersPanel
 from livesnn.events.cameras.reconnecting import ReconnectingSource
-from livesnn.events.denoise import DenoiseCounts
-from livesnn.infer.statistics import Percentiles
-from livesnn.session.statistics import Statistics
 from tests.synthetic import noisy_bar, write_recording
 
 from .test_live_window import Plug
@@ -125,47 +121,3 @@ def test_learning_hot_pixels_again_goes_on_filtering(qtbot: QtBot, make_window: 
     assert window.session is not None
     seen = window.session.statistics.noise.events
     qtbot.waitUntil(lambda: window.session.statistics.noise.events > seen + 1000)
-
-
-# The numbers
-
-
-def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
-    panel = NumbersPanel()
-    qtbot.addWidget(panel)
-    assert panel.table.rates == ["events", "frames", "density", "synops", "dropped", "skipped"]
-    panel.table.show_row("filtered", True)
-    panel.show_statistics(Statistics(out_of_order=3, out_of_bounds=1), Percentiles())
-    assert panel.table.rates == [
-        "events",
-        "filtered",
-        "frames",
-        "density",
-        "synops",
-        "dropped",
-        "skipped",
-        "repaired",
-    ]
-    assert panel.texts["repaired"] == "4"
-    assert "3 out of order" in panel.table.explained("repaired")
-    panel.show_statistics(Statistics(), Percentiles())
-    assert "repaired" not in panel.table.rates
-
-
-def test_a_light_that_flickers_is_told_of_and_a_flash_now_and_then_is_not(qtbot: QtBot) -> None:
-    panel = NumbersPanel()
-    qtbot.addWidget(panel)
-    for flicker, shown in ((0.0, False), (12.34, True), (0.04, False)):
-        panel.show_statistics(Statistics(light_flicker=flicker), Percentiles())
-        assert ("light_flicker" in panel.table.rates) is shown
-        assert not shown or panel.texts["light_flicker"] == "12.3 per pixel"
-
-
-def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> None:
-    panel = NumbersPanel()
-    qtbot.addWidget(panel)
-    noise = DenoiseCounts(events=1000, hot=10, refractory=20, isolated=300)
-    panel.show_statistics(Statistics(noise=noise), Percentiles())
-    assert "300 (30.0 %) isolated, 20 (2.0 %) too soon after another, 10 (1.0 %) of hot" in panel.table.explained(
-        "filtered"
-    )
