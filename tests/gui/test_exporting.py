@@ -131,22 +131,6 @@ def test_a_mark_on_the_wrong_side_removes_the_other(qtbot: QtBot, make_window: M
     assert window.exporting.marks == Stretch()
 
 
-def test_the_time_line_shows_the_marks(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
-    window = make_window()
-    play(qtbot, window, recording)
-    line = window.transport.line
-    plain = line.grab().toImage()
-    line.set_marks(Stretch(0.25, 0.5))
-    marked = line.grab().toImage()
-    differs = [
-        any(plain.pixel(x, y) != marked.pixel(x, y) for y in range(line.height())) for x in range(line.width())
-    ]
-    inside = slice(round(0.3 * line.width()), round(0.45 * line.width()))
-    assert not any(differs[inside])
-    assert any(differs[: round(0.2 * line.width())])
-    assert any(differs[round(0.6 * line.width()) :])
-
-
 def test_a_film_is_of_what_is_marked_and_at_the_chosen_speed(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:
