@@ -254,11 +254,6 @@ class Configuration(DataRequest):
 
     def _faults(self) -> Iterator[str]:
         """Yield what is wrong with the values together."""
-        if self.simulated > self.simulated_pool:
-            yield (
-                f"--simulated {self.simulated} are more than --simulated-pool {self.simulated_pool} has: give a "
-                "larger pool"
-            )
         for each, mark in _marks(type(self)):  # type: ignore[arg-type]
             given = getattr(self, each.name) != each.default
             if given and isinstance(mark, OnlyFor) and not self.dataset.startswith(mark.sets):
@@ -283,8 +278,6 @@ class Configuration(DataRequest):
             yield f"--readout traces needs --network sts_resnet, not {self.network}"
         if self.freeze and not (self.init and self.readout == "traces"):
             yield "--freeze needs a model and a read-out: add --init MODEL --readout traces"
-        if self.teacher_share != Configuration.teacher_share and not self.teacher:
-            yield "--teacher-share needs --teacher: add that, or leave --teacher-share out"
         if self.balance == "logits" and self.loss != "cross-entropy":
             yield f"--balance logits needs --loss cross-entropy, not {self.loss}: leave one of them out"
         if self.delta_t_us and self.n_events:

@@ -178,8 +178,3 @@ def test_a_folder_without_a_training_is_refused_before_any_clip_is_read(tmp_path
     config = Configuration(data=tmp_path / "none", out=tmp_path, teacher=tmp_path / "nobody")
     with pytest.raises(TrainError, match=r"nobody: .* isn't a run folder, as it has no config\.json"):
         train(config)
-
-
-def test_a_share_without_a_teacher_is_refused() -> None:
-    with pytest.raises(TrainError, match="--teacher-share needs --teacher"):
-        Configuration(teacher_share=0.5)

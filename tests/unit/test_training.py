@@ -563,11 +563,6 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
         assert parts.split == begun.split
 
 
-def test_more_simulated_digits_than_there_are_is_refused() -> None:
-    with pytest.raises(TrainError, match="--simulated 500 are more than --simulated-pool 40"):
-        configured(dataset="nmnist", simulated=500, simulated_pool=40)
-
-
 def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     config = replace(Configuration(), out=tmp_path, name="mine")
     with run_folder(config) as (run, _):

@@ -231,15 +231,14 @@ def read_segments(path: Path) -> tuple[Segment, ...]:
 
 
 def _parse_segment(path: Path, number: int, line: str) -> Segment:
-    where = f"{path}, line {number}"
-    if re.fullmatch(r"\d{1,18},\d{1,18},\d{1,18}", line, re.ASCII) is None:
-        raise DataError(f"{where}: {line[:60]!r} isn't three whole numbers, {COLUMNS}: {_AGAIN}")
-    of_class, start_us, end_us = map(int, line.split(","))
-    if not 1 <= of_class <= len(GESTURES):
-        raise DataError(f"{where}: class {of_class} isn't 1 to {len(GESTURES)}: {_AGAIN}")
-    if start_us >= end_us:
-        raise DataError(f"{where}: the gesture ends at {end_us:,} µs, before it starts: {_AGAIN}")
-    return Segment(GESTURES[of_class - 1], start_us, end_us)
+    if re.fullmatch(r"\d{1,18},\d{1,18},\d{1,18}", line, re.ASCII):
+        of_class, start_us, end_us = map(int, line.split(","))
+        if 1 <= of_class <= len(GESTURES) and start_us < end_us:
+            return Segment(GESTURES[of_class - 1], start_us, end_us)
+    raise DataError(
+        f"{path}, line {number}: {line[:60]!r} isn't {COLUMNS}, a class from 1 to {len(GESTURES)} and a start before "
+        f"an end: {_AGAIN}"
+    )
 
 
 def segment_events(path: Path, start_us: int, end_us: int) -> Events:

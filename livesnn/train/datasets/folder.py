@@ -134,14 +134,9 @@ def check(data: Path) -> list[Finding]:
 
 def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = "") -> list[Finding]:
     findings: list[Finding] = []
-    files: dict[Path, list[Recording]] = {}
-    for recording in recordings:
-        files.setdefault(recording.path, []).append(recording)
-    for path, stretches in files.items():
+    for path in dict.fromkeys(recording.path for recording in recordings):
         with suppress(LivesnnError):  # said below
-            info = describe(path)
-            findings += [Finding("damaged", f"{path}: {line}") for line in info.warnings]
-            findings += _late(stretches, info.duration_us)
+            findings += [Finding("damaged", f"{path}: {line}") for line in describe(path).warnings]
     lost = left_out("folder", recordings, INPUT)
     for recording, why, unread in lost:
         damaged = unread and recording.path.suffix.lower() in NO_TEXT
@@ -167,14 +162,6 @@ def _counted(name: str, recordings: Sequence[Recording]) -> Finding:
     sessions = len({recording.group for recording in recordings})
     counts = f"{len(recordings)} recording{'s' * (len(recordings) != 1)} of {sessions} session{'s' * (sessions != 1)}"
     return Finding("complete" if recordings else "missing", f"{name}: {counts}")
-
-
-def _late(stretches: Iterable[Recording], lasts_us: int) -> Iterator[Finding]:
-    """Yield the stretches of a file that a table ends more than a second behind the file's end."""
-    for stretch in stretches:
-        if stretch.part_us and stretch.part_us[1] > lasts_us + 1_000_000:
-            lasts = f"{stretch.path} only lasts {lasts_us / 1e6:.2f} s"
-            yield Finding("incomplete", f"{stretch.name}: {lasts}: correct its end")
 
 
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
@@ -217,7 +204,7 @@ def _refuse_twice(recordings: Iterable[Recording]) -> None:
 
 
 def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
-    """Raise DataError if two sessions share a part of a file, or a part lies within another class's."""
+    """Raise DataError if two sessions share a part of a file."""
     stretches = [
         (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording) for recording in recordings
     ]
@@ -230,9 +217,6 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
                 f"{other.name} and {recording.name} overlap but may be on two sides of the split: correct their "
                 "times, or give both the same session and split"
             )
-        within = last_us <= before_us or first_us == (other.part_us or (0,))[0]
-        if within and recording.label != other.label:
-            raise DataError(f"one of {recording.name} and {other.name} lies within the other: correct their times")
         longest[path] = max((before_us, other), (last_us, recording), key=lambda seen: seen[0])
 
 

@@ -59,8 +59,6 @@ class VideoSet:
             folders = [label for label in official.classes if (official.folder / label).is_dir()]
             only = tuple(label for label in folders if label in there)
             absent = tuple(f"{label}: none of its listed videos is there" for label in folders if label not in there)
-        if len(only) == 1 and absent:
-            raise DataError(f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it")
         clips = _load(self.name, official, only, request.input, request.windows)
         return split_clips(replace(clips, skipped=absent + clips.skipped), request, before)
 
@@ -98,20 +96,14 @@ def _chosen(official: OfficialList, only: Sequence[str], name: str) -> tuple[lis
     Raises DataError if one of ``only`` isn't known or has no folder, or there are fewer than two classes.
     """
     known, folder = official.classes, official.folder
-    if not known:
-        raise DataError(f"the official list of {name}'s classes is empty: unpack it again")
     if strange := [label for label in only if label not in known]:
         raise DataError(f"{name} has no class {strange[0]!r}: give --only names of its {len(known)} classes")
-    if len(set(only)) < len(only):
-        raise DataError(f"--only {' '.join(only)} names a class twice: name each once")
     if absent := [label for label in only if not (folder / label).is_dir()]:
         raise DataError(f"no folder {folder / absent[0]}: unpack that class, or leave it out of --only")
-    if len(only) == 1:
-        raise DataError(f"--only {only[0]} is one class: give two or more")
     classes = tuple(label for label in known if (folder / label).is_dir() and (not only or label in only))
     if len(classes) < 2:
         raise DataError(
-            f"{len(classes)} of {name}'s classes are in {folder}: expected two or more of {folder}/<class>/*.avi"
+            f"{len(classes)} of {name}'s classes to use in {folder}: expected two or more of {folder}/<class>/*.avi"
         )
     labels = {known.index(label): number for number, label in enumerate(classes)}
     videos = [video._replace(label=labels[video.label]) for video in official.videos if video.label in labels]
