@@ -9,7 +9,6 @@ large times as floats.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -87,7 +86,6 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
     """
     with closed_on_error(BufferedFile(path)) as file:
         layout = _read_layout(file)
-        _check_named(path, columns)
         names = columns or layout.names
         blocks = TextBlocks(file, layout.start, len(names) or layout.columns)
         sample = blocks.rows(0)
@@ -190,17 +188,6 @@ def _read_layout(file: BufferedFile) -> TextLayout:
     if columns > STREAMS:
         raise FormatError(f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}")
     return TextLayout(names, columns, start, resolution)
-
-
-def _check_named(path: Path, columns: Sequence[str]) -> None:
-    """Raise FormatError unless the names that the user gave have t, x, y and p once each."""
-    if not columns:
-        return
-    missing = find_columns(columns).missing
-    axes = Counter(axis for name in columns for axis in find_columns([name]).by_axis)
-    if wrong := [*missing, *(axis for axis, count in axes.items() if count > 1)]:
-        what = f"{wrong[0]} isn't among them" if missing else f"{wrong[0]} is there twice"
-        raise FormatError(f"{path}: columns={','.join(columns)[:200]}: {what}: {_NAME_THEM}")
 
 
 def _find_meaning(file: BufferedFile, names: Sequence[str], sample: Rows) -> tuple[Mapping[str, int], str, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -151,7 +151,7 @@ class WordReader(Reader):
         self._indexing = threading.Lock()
         with closed_on_error(self._indexed_file):
             while self._indexed < min(blocks, _FIRST_BLOCKS) or not (self.indexed or self._items.any()):
-                self._index_block(no_counts())
+                self._index_block()
             self._judge()
 
     @property
@@ -169,30 +169,24 @@ class WordReader(Reader):
     def index(self, progress: Progress) -> None:
         while not self.indexed:
             progress(self._indexed / len(self._states))
-            self._index_block(no_counts())
+            self._index_block()
         self._judge()
 
-    def _index_block(self, counts: Counts, room: int = 0, number: int | None = None) -> list[Decoded] | None:
-        """Note the decoder's state before the next block, and its times; return what `_decode` yields of it.
-
-        None where all blocks are indexed, or the next one isn't the ``number`` that is asked for.
-        """
+    def _index_block(self) -> None:
+        """Note the decoder's state before the next block, and its times."""
         with self._indexing:
-            if self.indexed or number not in (None, self._indexed):
-                return None
+            if self.indexed:
+                return
             number = self._indexed
             self._states[number] = self._state
             words = self._read(self._indexed_file, number)
-            decoded = list(self._decode(words, self._state, room, counts))
-            for _, n, earliest_us, latest_us, _ in decoded:
+            for _, n, earliest_us, latest_us, _ in self._decode(words, self._state, 0, self._counts):
                 self._items[number] += n
                 self._jumps += self._newest_us is not None and earliest_us < self._newest_us - DISORDER_US
                 self._newest_us = latest_us
                 self._earliest[number] = min(self._earliest[number], earliest_us)
                 self._latest[number] = max(self._latest[number], latest_us)
-            self._counts += counts
             self._indexed = number + 1
-            return decoded
 
     def _judge(self) -> None:
         outside, inside = int(self._counts[OUTSIDE]), int(self._items.sum())
@@ -224,11 +218,10 @@ class WordReader(Reader):
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
-            counts = no_counts()
-            decoded: Iterable[Decoded] | None = self._index_block(counts, PACKET_EVENTS, number)
-            if decoded is None:
-                words, state = self._read(self._file, number), self._states[number].copy()
-                decoded = self._decode(words, state, PACKET_EVENTS, counts)
+            if number == self._indexed:
+                self._index_block()
+            counts, state = no_counts(), self._states[number].copy()
+            decoded = self._decode(self._read(self._file, number), state, PACKET_EVENTS, counts)
             yield from sorter.sort((events, ordered) for events, _, _, _, ordered in decoded)
             counters.out_of_bounds += int(counts[OUTSIDE])
 
