@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.errors import TrainError
 from livesnn.snn.network import channels_last
 from livesnn.train.baselines import BASELINES, Baseline, measure_baseline
 from livesnn.train.configuration import NETWORKS, RECIPES, Configuration, NetworkName, recipe
@@ -65,23 +64,6 @@ def test_a_recording_is_decided_by_all_its_clips() -> None:
     assert (measured.n, measured.recordings) == (6, 2)
     assert measured.accuracy_recordings == 0.5
     assert measured.accuracy_reset == pytest.approx(float((means.argmax(1).numpy() == labels).mean()))
-
-
-def test_a_baseline_has_no_analog_epochs_and_starts_from_scratch() -> None:
-    config = configured(dataset="ucf101", network="resnet18", epochs=5)
-    assert (config.analog_epochs, config.burn_in, config.rate_weight) == (0, 0, 0)
-    assert config.run_name == "ucf101-resnet18-0"
-    with pytest.raises(TrainError, match="leave --init out"):
-        configured(dataset="ucf101", network="resnet18", init=Path("models/gestures"))
-
-
-def test_what_only_spikes_need_is_refused_of_a_baseline() -> None:
-    with pytest.raises(TrainError, match="--width has no effect on resnet18"):
-        configured(dataset="ucf101", network="resnet18", width=32)
-    with pytest.raises(TrainError, match="--alpha has no effect on cnn"):
-        configured(recipe="paper", network="cnn", dataset="mnist-seq1", alpha=0.7)
-    with pytest.raises(TrainError, match="--widths takes two numbers"):
-        Configuration(network="conv_snn", widths=(1, 2, 3, 4))
 
 
 NEW: tuple[NetworkName, ...] = ("cnn", "cnn_lstm", "conv_lstm", "c3d", "conv_snn")

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
-from livesnn.errors import DataError, TrainError
+from livesnn.errors import DataError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
-from livesnn.train.configuration import Augmentation, Configuration
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import folder, recorded
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips, Parts, check_parts
@@ -71,20 +71,6 @@ def test_a_mirror_swaps_right_and_left_and_the_turn_of_an_arm_but_makes_nonsense
     assert mirrored_labels("ucf101", ("Archery", "Surfing")) == [0, 1]
     with pytest.raises(DataError, match=r"leave --augmentation\.mirror out"):
         mirrored_labels("mnist-seq1", ("0",))
-
-
-def test_what_does_not_go_with_a_data_set_is_refused() -> None:
-    with pytest.raises(
-        TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"
-    ):
-        Configuration(dataset="gestures-sim", validation=0.2)
-    with pytest.raises(TrainError, match="--people only applies to gestures-sim, not to nmnist: leave it out"):
-        Configuration(people=5)
-    with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
-        configured(burn_in=15)
-    with pytest.raises(TrainError, match="cifar10-dvs has no --protocol 'split1': give one of 90/10, 70/30"):
-        configured(dataset="cifar10-dvs", protocol="split1")
-    assert configured(dataset="ucf101").protocol == "split1"
 
 
 @pytest.fixture
@@ -486,11 +472,6 @@ def test_validation_has_the_windows_that_chose_the_epoch(lab: Path) -> None:
     parts = data_set("folder").load_parts(config)
     card = card_of(config, parts.training.classes, parts.split)
     assert data_set("folder").load_split(lab, "validation", card).names == parts.validation.names
-
-
-def test_a_mirror_that_makes_no_sense_is_refused_before_anything_is_read() -> None:
-    with pytest.raises(DataError, match=r"leave --augmentation\.mirror out"):
-        configured(augmentation=Augmentation(mirror=0.5))
 
 
 def test_simulated_digits_are_none_of_the_recordings_whichever_these_are(tmp_path: Path) -> None:

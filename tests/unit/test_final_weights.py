@@ -197,11 +197,3 @@ def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(averag
     once, again = (load_weights(each.folder / "model.safetensors")[0] for each in (averaged, resumed))
     for name in once:
         np.testing.assert_array_equal(once[name], again[name])
-
-
-@pytest.mark.slow
-def test_more_epochs_than_spike_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match="--average-epochs 3 is more than the 2 spiking"):
-        configured(epochs=4, analog_epochs=2, average_epochs=3)
-    assert list(replace(Configuration(), epochs=4, average_epochs=2).averaged) == [3, 4]
-    assert list(replace(Configuration(), epochs=4).averaged) == []

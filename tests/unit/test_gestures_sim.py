@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from livesnn.card import ModelCard, SliceRule
-from livesnn.errors import DataError, TrainError
+from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
@@ -36,7 +35,6 @@ from livesnn.train.datasets.registry import uncut_streams
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import build, with_classes
-from livesnn.train.resolve import resolve
 from livesnn.train.trainer import _module
 
 pytestmark = pytest.mark.slow
@@ -171,30 +169,10 @@ def test_a_frame_is_scored_where_a_stream_would_be_decided() -> None:
     assert np.allclose(evidence[0, -1].detach().numpy(), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        ({"burn_in": 40}, "--burn-in 40 leaves none of the 40 frames of --stretch to score: give at most 30"),
-        ({"burn_in": 50, "stretch": 45}, "of the 45 frames of --stretch to score: give at most 40"),
-        ({"stretch": 0}, "--stretch is 0: give a number from 20 to 240"),
-        ({"network": "cnn"}, "--network cnn has no state, but gestures-sim is streams"),
-        ({"teacher": Path("runs/x")}, "--teacher needs clips, but gestures-sim is streams"),
-    ],
-)
-def test_what_only_clips_allow_is_refused(flags: dict[str, Any], says: str) -> None:
-    with pytest.raises(TrainError, match=says):
-        resolve({"dataset": "gestures-sim", **flags})
-
-
 @pytest.mark.parametrize("rule", [SliceRule(n_events=500), SliceRule(n_events=8_000)])
 def test_a_clip_of_frames_of_so_many_events_is_as_long_as_it_takes(rule: SliceRule) -> None:
     frames = clip_frames("arm_roll", 1, replace(INPUT, slice=rule, count_max=255), "test")
     assert frames.sum(axis=(1, 2, 3)).tolist() == [rule.n_events] * 10
-
-
-def test_two_rules_for_a_frame_are_refused() -> None:
-    with pytest.raises(TrainError, match="exclude each other"):
-        Configuration(delta_t_us=1000, n_events=1000)
 
 
 def test_a_clip_of_no_class_teaches_equal_probabilities() -> None:

@@ -121,12 +121,6 @@ def test_a_damaged_teacher_is_said_to_be_the_teacher(
         Teacher(run, config.card(taught_by.network.card.classes), parts_of(config))
 
 
-def test_runs_of_other_seeds_have_other_clips_than_the_teacher(taught_by: Trained) -> None:
-    with pytest.raises(TrainError, match="--runs uses other seeds"):
-        pupil(taught_by, runs=2)
-    assert Configuration(dataset="gestures-sim", teacher=taught_by.folder, runs=3).runs == 3
-
-
 def test_a_teacher_with_the_classes_shares_in_its_outputs_gets_no_pupil_that_adds_them(
     taught_by: Trained, tmp_path: Path
 ) -> None:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.cli.models import given_flags, spreads
+from livesnn.cli.models import spreads
 from livesnn.errors import DataError, LivesnnError, ModelError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
@@ -25,7 +23,7 @@ from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of
 from livesnn.train import trainer
 from livesnn.train.batches import Batch, EpochBatches, augment, mirror
-from livesnn.train.configuration import NO_AUGMENTATION, RECIPES, Augmentation, Configuration
+from livesnn.train.configuration import NO_AUGMENTATION, Configuration
 from livesnn.train.datasets import gestures_sim
 from livesnn.train.datasets.clips import Clips, Parts, Stack, Streams, clip_random
 from livesnn.train.datasets.nmnist import load_nmnist
@@ -34,11 +32,10 @@ from livesnn.train.datasets.split import stratified_split
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
-from livesnn.train.network import READ_OUT, build
-from livesnn.train.resolve import Start, configure, read_start, recorded_config, resolve
-from livesnn.train.run_folder import AtomicCheckpointIO, logged, record_clips, run_folder
+from livesnn.train.network import READ_OUT
+from livesnn.train.resolve import Start
 from livesnn.train.start import freeze, spikes_of
-from livesnn.train.trainer import _Best, announce
+from livesnn.train.trainer import announce
 from livesnn.weights import load_weights, save_weights
 from tests import trees
 from tests.networks import write_network
@@ -206,17 +203,6 @@ def test_a_read_out_learns_the_pooled_spikes_of_the_finished_network(tmp_path: P
     assert np.mean(spikes[:] == np.rint(expected)) > 0.99  # a rounding may flip a spike
 
 
-@pytest.mark.parametrize("flags", [{"epochs": 0}, {"batch": 0}, {"validation": 0.0}, {"alpha": float("nan")}])
-def test_flags_without_sense_are_refused_by_name(flags: dict[str, float]) -> None:
-    with pytest.raises(TrainError, match=f"--{next(iter(flags))} is"):
-        replace(Configuration(), **flags)
-
-
-def test_a_training_must_end_in_spikes() -> None:
-    with pytest.raises(TrainError, match="--analog-epochs 5"):
-        replace(Configuration(), epochs=5, analog_epochs=5)
-
-
 def unbalanced(labels: list[int], extra: Clips | None = None) -> Parts:
     frames = np.zeros((len(labels), 1, 1, 1, 1), np.uint8)
     clips = Clips(frames, np.array(labels), ("x",) * len(labels), ("often", "seldom"))
@@ -257,42 +243,6 @@ def test_adjusted_logits_are_as_of_equal_shares() -> None:
     of_none = torch.tensor([-1] * 4)
     assert fit.loss(torch.zeros(10, 4, 2), of_none).item() == pytest.approx(np.log(2), rel=1e-5)
     assert fit.loss(torch.zeros(10, 4, 2), of_none, torch.zeros(4, 2)).item() == pytest.approx(np.log(2), rel=1e-5)
-    with pytest.raises(TrainError, match="--balance logits needs --loss cross-entropy"):
-        replace(config, loss="mse")
-
-
-def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
-    for recipe in RECIPES:
-        assert configured(recipe=recipe, epochs=1).analog_epochs == 0
-    assert configured().analog_epochs == 3
-    assert configured(recipe="paper").analog_epochs == 50
-
-
-@pytest.mark.parametrize(
-    ("features", "precision"),
-    [
-        ({"avx512f": True, "avx512bf16": False, "amx-bf16": False}, "32-true"),
-        ({"avx512bf16": True, "amx-bf16": False}, "bf16-mixed"),
-        ({"avx512bf16": False, "amx-bf16": True}, "bf16-mixed"),
-        ({"neon": True}, "32-true"),
-        ({}, "32-true"),
-    ],
-)
-def test_bf16_is_for_processors_that_multiply_it(
-    monkeypatch: pytest.MonkeyPatch, features: dict[str, bool], precision: str
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
-    assert configured().precision == precision
-    given = "32-true" if precision == "bf16-mixed" else "bf16-mixed"
-    assert configured(precision=given).precision == given
-
-
-def test_bf16_is_for_gpus_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    for known, precision in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda known=known, **_: known)
-        assert configured().precision == precision
 
 
 def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
@@ -367,153 +317,6 @@ def test_a_missing_class_is_named(tmp_path: Path) -> None:
         load_nmnist(tmp_path, "Train", SPEC)
 
 
-def test_a_run_folder_belongs_to_one_training_and_keeps_its_configuration(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="one")
-    with run_folder(config) as (run, resume_from):
-        assert resume_from is None
-        before = (run / "config.json").read_bytes()
-        with (
-            pytest.raises(TrainError, match="in use by another training"),
-            run_folder(replace(config, alpha=0.7)),
-        ):
-            pass
-        assert (run / "config.json").read_bytes() == before
-    with run_folder(config):  # free again
-        pass
-
-
-def test_a_training_is_resumed_with_the_frames_it_was_begun_with(tmp_path: Path) -> None:
-    labels = np.zeros(300, np.int64)
-    frames = np.random.default_rng(0).integers(0, 9, (300, 10, 2, 4, 4), np.uint8)
-    names = tuple(map(str, range(300)))
-    validation = Clips(frames[:5], labels[:5], names[:5], ("a",))
-    record_clips(tmp_path, Parts(Clips(frames, labels, names, ("a",)), validation))
-    stacked = Stack([frames[:120].copy(), frames[120:].copy()])  # the same, as they come from a cache
-    record_clips(tmp_path, Parts(Clips(stacked, labels, names, ("a",)), validation), resumed=True)
-    other = frames.copy()
-    other[299, 9, 1, 3, 3] += 1
-    with pytest.raises(TrainError, match="begun with other recordings"):
-        record_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation), resumed=True)
-    record_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation))  # begun anew: nothing was kept
-
-
-def test_what_no_flag_says_of_a_resumed_training_is_as_it_was_begun(tmp_path: Path) -> None:
-    begun = configured(out=tmp_path, name="one", precision="bf16-mixed", recipe="paper", alpha=0.7, epochs=10)
-    with run_folder(begun):
-        pass
-    again = {"out": tmp_path, "name": "one", "resume": True}
-    assert configure(again) == replace(begun, resume=True)
-    assert configure({**again, "precision": "auto"}) == replace(begun, resume=True)
-    assert configure({**again, "precision": "32-true"}).precision == "32-true"
-    assert configure({**again, "augmentation": {"drop": 0.3}}).augmentation == Augmentation(0, 0, 0, 0, 0.3)
-    assert configure({**again, "name": "another"}).alpha == 0.5  # nothing to resume, which is said later
-
-
-def test_several_runs_are_resumed_as_the_first_was_begun(tmp_path: Path) -> None:
-    begun = configured(out=tmp_path, name="nmnist-best-3", seed=3, alpha=0.7)
-    with run_folder(begun):
-        pass
-    config = configure({"out": tmp_path, "resume": True, "runs": 2, "seed": 3})
-    assert (config.runs, config.name, config.seed, config.alpha) == (2, "", 3, 0.7)
-
-
-def test_what_a_flag_gives_is_told_from_what_is_left_out() -> None:
-    assert given_flags([]) == {}
-    typed = "--alpha 0.5 --no-norm --compile --augmentation.drop 0.2 --widths 1 2 --init m"
-    assert given_flags(typed.split()) == {
-        "alpha": 0.5,
-        "norm": False,
-        "compile": True,
-        "augmentation": {"drop": 0.2},
-        "widths": (1, 2),
-        "init": Path("m"),
-    }
-
-
-def keep_empty_checkpoints(run: Path) -> None:
-    needed = ("state_dict", "epoch", "pytorch-lightning_version", "optimizer_states")
-    for name in ("last.ckpt", "best.ckpt"):
-        torch.save(dict.fromkeys(needed, 0), run / name)
-
-
-def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="older", resume=True)
-    with run_folder(replace(config, resume=False)) as (run, _):
-        keep_empty_checkpoints(run)
-    record = run / "config.json"
-    record.write_text(record.read_text().replace('"unknown_weight": 1.0,', ""))
-    assert "unknown_weight" not in record.read_text()
-    with run_folder(config) as (_, resume_from):
-        assert resume_from == run / "last.ckpt"
-    with (
-        pytest.raises(TrainError, match=r"resume with its --alpha 0\.5$"),
-        run_folder(replace(config, alpha=0.7)),
-    ):
-        pass
-
-
-def test_a_run_goes_on_however_its_paths_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(Configuration(), data=tmp_path / "mine", out=tmp_path / "runs", name="paths")
-    with run_folder(config) as (run, _):
-        keep_empty_checkpoints(run)
-    monkeypatch.chdir(tmp_path)
-    again = replace(config, data=Path("mine"), out=Path("runs"), resume=True)
-    with run_folder(again) as (_, resume_from):
-        assert resume_from == Path("runs/paths/last.ckpt")
-    other = replace(again, data=Path("other"))
-    with pytest.raises(TrainError, match=r"resume with its --data .*/mine$"), run_folder(other):
-        pass
-
-
-def test_a_run_without_an_upper_bound_goes_on_and_names_it(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="unbounded", analog_ceiling=float("inf"))
-    with run_folder(config) as (run, _):
-        keep_empty_checkpoints(run)
-    assert recorded_config(run) == config
-    with run_folder(replace(config, resume=True)) as (_, resume_from):
-        assert resume_from == run / "last.ckpt"
-    bounded = replace(config, resume=True, analog_ceiling=1.0)
-    with pytest.raises(TrainError, match=r"resume with its --analog-ceiling inf$"), run_folder(bounded):
-        pass
-
-
-def test_a_run_whose_best_epoch_is_damaged_is_not_trained_on(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="torn")
-    with run_folder(config) as (run, _):
-        keep_empty_checkpoints(run)
-    (run / "best.ckpt").write_bytes((run / "best.ckpt").read_bytes()[:-50])
-    with pytest.raises(TrainError, match=r"best\.ckpt is damaged"), run_folder(replace(config, resume=True)):
-        pass
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "best.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
-
-    def full(checkpoint: object, file: BinaryIO) -> None:
-        file.write(b"torn")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
-        AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
-    assert torch.load(path, weights_only=True) == {"epoch": 1}
-
-
-def test_what_was_best_is_known_where_the_folder_was_moved(tmp_path: Path) -> None:
-    before, now = tmp_path / "before", tmp_path / "now"
-    kept = _Best(before, "best", monitor="score", mode="max")
-    kept.best_model_score = kept.kth_value = torch.tensor(0.9)
-    kept.best_model_path = kept.kth_best_model_path = str(before / "best.ckpt")
-    kept.best_k_models = {kept.best_model_path: torch.tensor(0.9)}
-    moved = _Best(now, "best", monitor="score", mode="max")
-    assert kept.state_key == ModelCheckpoint(before, "best", monitor="score", mode="max").state_key
-    moved.load_state_dict(kept.state_dict())
-    assert moved.best_model_score == torch.tensor(0.9)
-    assert moved.best_model_path == moved.kth_best_model_path == str(now / "best.ckpt")
-    assert list(moved.best_k_models) == [moved.best_model_path]
-
-
 class Idle:
     """A trainer of a process that isn't the first, and trains nothing."""
 
@@ -524,8 +327,6 @@ class Idle:
 
 
 def test_norms_are_measured_as_clips_begin_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Configuration(burn_in=0).zero_share == 1.0
-    assert Configuration(burn_in=20, from_zero=0.25).zero_share == 0.25
     for burn_in, share in ((0, 1.0), (10, 0.25)):
         shares: list[float] = []
         monkeypatch.setattr(trainer, "MeasuredNorms", lambda *given, kept=shares: kept.append(given[2]))
@@ -561,27 +362,6 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
     for parts in kept:
         assert np.array_equal(parts.validation.frames, begun.validation.frames)
         assert parts.split == begun.split
-
-
-def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="mine")
-    with run_folder(config) as (run, _):
-        pass
-    for content in (b"", b"text", b"PK\x03\x04 cut"):
-        (run / "last.ckpt").write_bytes(content)
-        with pytest.raises(TrainError, match="damaged"), run_folder(replace(config, resume=True)):
-            pass
-
-
-def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="mine")
-    with run_folder(config) as (run, _):
-        (run / "last.ckpt").write_bytes(b"")
-    with (
-        pytest.raises(TrainError, match=r"with its --alpha 0\.5, --augmentation\.drop 0\.2, --compile$"),
-        run_folder(replace(config, resume=True, alpha=0.7, compile=False, augmentation=Augmentation(drop=0.3))),
-    ):
-        pass
 
 
 @dataclass(frozen=True)
@@ -644,42 +424,6 @@ def test_a_measurement_is_recorded_without_a_sound_page_but_not_without_a_sound_
         record_test(folder, written.measured)
 
 
-def test_a_copy_of_a_log_is_none_of_the_training_s(tmp_path: Path) -> None:
-    for name, loss in (("version_0", 2), ("version_10", 1), ("version_x", 9), ("version_0 (copy)", 9)):
-        (tmp_path / "log" / name).mkdir(parents=True)
-        (tmp_path / "log" / name / "metrics.csv").write_text(f"epoch,loss\n0,{loss}\n")
-    assert logged(tmp_path, "loss") == {0: 1.0}
-
-
-def test_a_training_from_a_model_has_spikes_from_the_beginning() -> None:
-    assert configured().analog_epochs == 3
-    assert configured(init=Path("models/gestures")).analog_epochs == 0
-    assert configured(init=Path("models/gestures"), analog_epochs=2).analog_epochs == 2
-
-
-def test_scaling_by_area_is_refused_where_a_frame_has_no_fixed_time() -> None:
-    words = "--cell-pixels scales frames of a fixed time, not of --n-events"
-    with pytest.raises(TrainError, match=words):
-        configured(dataset="folder", cell_pixels=4.0, n_events=2000)
-    with pytest.raises(TrainError, match=words):
-        configured(dataset="cifar10-dvs", cell_pixels=4.0)
-    counted = configure({"dataset": "folder", "n_events": 2000, "init": Path("gestures")})
-    assert counted.cell_pixels is None
-
-
-def test_a_finished_training_is_not_made_longer_but_begun_from(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="short", epochs=2, analog_epochs=1)
-    with run_folder(config) as (run, _):
-        (run / "last.ckpt").touch()
-        (run / "model").mkdir()
-    longer = replace(config, resume=True, epochs=4)
-    with (
-        pytest.raises(TrainError, match=rf"with its --epochs 2; to train it for longer .*--init {run} --name NEW"),
-        run_folder(longer),
-    ):
-        pass
-
-
 def test_what_a_training_has_is_said_before_its_first_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     one = Clips(np.zeros((3, 10, 2, 8, 8), np.uint8), np.array([0, 1, 1]), ("a", "b", "c"), ("nod", "wave"))
     start = Start(Path("m"), {}, replace(Configuration().card(("wave",)), name="m"))
@@ -697,58 +441,6 @@ def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
     assert "block1.2.second" not in net.state_shapes()
     outputs, _ = net(torch.ones(10, 2, 2, 34, 34, dtype=torch.uint8), net.initial_state(2))
     assert outputs.shape == (10, 2, 2)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"widths": (8, 8)},
-        {"strides": (1, 2, 0, 1)},
-        {"sub_blocks": (2, 2)},
-        {"sub_blocks": (2, 65, 2, 2)},
-        {"strides": ()},
-        {"widths": (1, 2, 3, 5000)},
-    ],
-)
-def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(TrainError, match=r"takes four numbers from 1 to (64|4096), one for each block"):
-        Configuration(**wrong)
-
-
-def test_strides_that_leave_nothing_of_the_picture_are_named() -> None:
-    with pytest.raises(
-        TrainError,
-        match="--strides or --final-pool is too large for this input: the classifier's pools of 4×4",
-    ):
-        build(Configuration(strides=(64, 1, 1, 1), final_pool=4), ("a", "b"))
-
-
-def test_frames_are_made_as_the_model_that_is_started_from_is_used_to() -> None:
-    start = read_start(Path("gestures")).card
-    folder = {"dataset": "folder", "init": Path("gestures")}
-    card = resolve(folder, start=start).card(start.classes)
-    assert (card.input.cell_pixels, card.trained_with((640, 480)).input) == (4.0, card.input)
-    assert resolve({**folder, "cell_pixels": 9.0}, start=start).cell_pixels == 9.0
-    assert configured(dataset="folder").card(()).input.cell_pixels is None
-
-
-@pytest.mark.parametrize(
-    ("init", "given", "removed"),
-    [
-        ("gestures", None, True),
-        ("objects", None, False),
-        ("objects", "remove", True),
-        ("gestures", "keep", False),
-        (None, None, True),
-        (None, "keep", False),
-    ],
-)
-def test_a_light_s_flicker_is_removed_as_it_is_said_or_as_the_model_that_is_started_from_has_it(
-    init: str | None, given: Literal["keep", "remove"] | None, removed: bool
-) -> None:
-    flags = {"init": init and Path(init), "light_flicker": given}
-    config = configure({"dataset": "folder"} | {name: value for name, value in flags.items() if value})
-    assert config.card(()).input.without_flicker is removed
 
 
 def test_what_not_every_run_has_measured_has_no_mean() -> None:
