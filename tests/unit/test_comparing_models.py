@@ -7,32 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from livesnn.card import ModelCard, SliceRule
+from livesnn.card import SliceRule
 from livesnn.errors import DataError
-from livesnn.events.slicer import Frame
-from livesnn.infer.model import State
 from livesnn.train.compare import compare, describe_comparison, mcnemar, score_interval
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.clips import Clips
+from tests.fake_model import FakeModel
 
 CLASSES = ("nod", "shake")
 SPEC = Configuration(dataset="folder").input
 
 
-class Seeing:
-    """A model that decides by one pixel of a frame: which class is written there."""
-
-    def __init__(self, name: str, pixel: int) -> None:
-        card = Configuration(dataset="folder", name=name).card(CLASSES)
-        self.card: ModelCard = replace(card, states={"hidden": (3,), "readout": (len(CLASSES),)})
-        self._pixel = pixel
-
-    def initial_state(self) -> State:
-        return np.zeros(3, np.float32), np.zeros(len(CLASSES), np.float32)
-
-    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
-        output = np.eye(len(CLASSES), dtype=np.float32)[frame.data[0, 0, self._pixel]]
-        return output, (state[0], output)
+def seeing(name: str, pixel: int) -> FakeModel:
+    """Return a model that decides by one pixel of a frame: which class is written there."""
+    card = Configuration(dataset="folder", name=name).card(CLASSES)
+    return FakeModel(card, lambda frame, *_: np.eye(len(CLASSES))[frame.data[0, 0, pixel]])
 
 
 def clips(written: list[tuple[int, int]], labels: list[int], *, clips_a_recording: int = 1) -> Clips:
@@ -68,7 +57,7 @@ def test_models_are_compared_clip_by_clip() -> None:
     # The first model is right on all twenty, the second on all but the last eight.
     labels = [0] * 10 + [1] * 10
     measured = clips([(label, label if i < 12 else 1 - label) for i, label in enumerate(labels)], labels)
-    compared = compare((Seeing("one", 0), Seeing("two", 1)), (measured, measured))
+    compared = compare((seeing("one", 0), seeing("two", 1)), (measured, measured))
     assert compared.models == ("one", "two")
     assert [share.value for share in compared.reset.accuracy] == [1, 0.6]
     assert compared.reset == compared.carried
@@ -88,7 +77,7 @@ def test_models_are_compared_clip_by_clip() -> None:
 
 def test_models_of_one_name_are_told_apart() -> None:
     measured = clips([(0, 1), (0, 0)], [0, 0])
-    compared = compare((Seeing("mine", 0), Seeing("mine", 1)), (measured, measured))
+    compared = compare((seeing("mine", 0), seeing("mine", 1)), (measured, measured))
     assert compared.models == ("the first", "the second")
 
 
@@ -96,7 +85,7 @@ def test_clips_of_one_recording_count_once() -> None:
     labels = [0, 0, 0, 1, 1, 1]
     written = [(0, 0), (0, 0), (1, 1), (1, 0), (1, 0), (1, 1)]
     measured = clips(written, labels, clips_a_recording=3)
-    compared = compare((Seeing("one", 0), Seeing("two", 1)), (measured, measured))
+    compared = compare((seeing("one", 0), seeing("two", 1)), (measured, measured))
     assert compared.by_recording is not None
     assert (compared.by_recording.n, compared.by_recording.only_right) == (2, (1, 0))
     said = "\n".join(describe_comparison(compared))
@@ -107,13 +96,13 @@ def test_clips_of_one_recording_count_once() -> None:
 def test_only_clips_that_neither_model_was_trained_on_count() -> None:
     whole = clips([(0, 0), (1, 0), (1, 1), (0, 1)], [0, 1, 1, 0])
     first, second = whole.subset(np.array([0, 1, 2])), whole.subset(np.array([3, 2, 1]))
-    compared = compare((Seeing("one", 0), Seeing("two", 1)), (first, second))
+    compared = compare((seeing("one", 0), seeing("two", 1)), (first, second))
     assert compared.n == 2
     assert [each.clip for each in compared.differing] == ["clip1"]
 
 
 def test_models_that_cannot_be_compared_are_refused_with_what_to_do() -> None:
-    one, two = Seeing("one", 0), Seeing("two", 1)
+    one, two = seeing("one", 0), seeing("two", 1)
     whole = clips([(0, 0), (1, 1)], [0, 1])
     with pytest.raises(DataError, match="no clip was kept out of both models' training: compare them on the test"):
         compare((one, two), (whole.subset(np.array([0])), whole.subset(np.array([1]))))

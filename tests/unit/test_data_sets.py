@@ -113,27 +113,20 @@ def lab(tmp_path: Path) -> Path:
 
 
 def test_a_lab_s_sessions_stay_together(lab: Path) -> None:
+    (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
     config = configured(dataset="folder", data=lab, validation=0.3)
     parts = data_set("folder").load_parts(config)
     assert parts.training.classes == ("nod", "shake")
+    assert parts.validation.sensor == (128, 128)
+    (left_out,) = parts.validation.skipped
+    assert "notes.txt" in left_out
+    assert [finding.state for finding in data_set("folder").check(lab)] == ["unusable", "complete", "complete"]
     training = {name.split("/")[1] for name in parts.training.recordings}  # type: ignore[attr-defined]
     validation = {name.split("/")[1] for name in parts.validation.recordings}
     assert len(validation) == 1
     assert len(training) == 2
     assert not training & validation
     assert len(parts.validation) == 2 * 2 * 2  # classes, recordings, windows of 0.5 s
-
-
-def test_the_sensor_that_all_recordings_share_is_known(lab: Path) -> None:
-    parts = data_set("folder").load_parts(configured(dataset="folder", data=lab))
-    assert parts.validation.sensor == (128, 128)
-
-
-def test_what_cannot_be_read_is_left_out_and_counted(lab: Path) -> None:
-    (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
-    parts = data_set("folder").load_parts(configured(dataset="folder", data=lab))
-    assert len(parts.validation.skipped) == 1
-    assert "notes.txt" in parts.validation.skipped[0]
 
 
 def test_a_table_cuts_recordings_and_says_what_is_for_what(lab: Path) -> None:
@@ -288,13 +281,6 @@ def test_a_cached_file_of_another_shape_is_made_again(lab: Path, tmp_path_factor
         np.save(file, np.zeros((2, 7, 2, 32, 32), np.uint8))
     again = data_set("folder").load_parts(config).validation
     assert np.array_equal(again.frames[:], whole.frames[:])
-
-
-def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
-    (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
-    findings = data_set("folder").check(lab)
-    assert [finding.state for finding in findings] == ["unusable", "complete", "complete"]
-    assert "notes.txt" in findings[0].what
 
 
 def test_check_tells_short_recordings_from_damaged_ones_and_reads_the_test_part(lab: Path) -> None:

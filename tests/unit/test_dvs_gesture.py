@@ -11,12 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livesnn.card import ModelCard, Split
+from livesnn.card import Split
 from livesnn.errors import DataError, SourceError
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import open_recording
-from livesnn.events.slicer import Frame
-from livesnn.infer.model import State
 from livesnn.simulate.gestures import Segment
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.configuration import Configuration
@@ -34,6 +32,7 @@ from livesnn.train.datasets.registry import data_set, uncut_streams
 from livesnn.train.evaluate_stream import evaluate_stream
 from tests import trees
 from tests.aedat3_writer import RESET, header, polarity, special, write_recording
+from tests.fake_model import FakeModel
 from tests.fake_source import joined
 from tests.trees import configured
 
@@ -272,19 +271,6 @@ def test_training_cuts_a_recording_whose_clock_was_set_to_zero_as_check_does(tmp
     np.testing.assert_array_equal(again.take(np.arange(22), 0)[0], whole.take(np.arange(22), 0)[0])
 
 
-class _AlwaysRolling:
-    """Says arm_roll whatever it sees."""
-
-    def __init__(self, card: ModelCard) -> None:
-        self.card = replace(card, states={"hidden": (1,), "readout": (11,)})
-
-    def initial_state(self) -> State:
-        return np.zeros((1, 1), np.float32), np.zeros((1, 11), np.float32)
-
-    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
-        return np.eye(11, dtype=np.float32)[GESTURES.index("arm_roll")] * 20, state
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("later_us", [0, 80_000_000])
 def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(tmp_path: Path, later_us: int) -> None:
@@ -300,7 +286,8 @@ def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(tmp_pa
     if later_us:
         set_clock_after(labels.with_name("user24_led.aedat"), later_us)
     card = configured(dataset="dvs-gesture", data=data, validation=0.3).card(GESTURES)
-    model = _AlwaysRolling(replace(card, input=replace(card.input, window=2)))
+    rolling = 20 * np.eye(11)[GESTURES.index("arm_roll")]
+    model = FakeModel(replace(card, input=replace(card.input, window=2)), lambda *_: rolling)
     measured = evaluate_stream(model, uncut_streams("dvs-gesture", data, "test", model.card, 10, 0))
     assert measured.recall == {name: float(name == "arm_roll") for name in GESTURES if name != GESTURES[2]}
     assert measured.n == pytest.approx(10 * 21.5, abs=10)  # 24 frames of 50 ms each, windows of two within them

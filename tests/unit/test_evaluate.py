@@ -10,7 +10,6 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.infer.decide import probabilities
-from livesnn.infer.model import State
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import (
@@ -25,22 +24,15 @@ from livesnn.train.evaluate import (
     explain,
     fit_temperature,
 )
+from tests.fake_model import FakeModel
 
 
-class _Parrot:
-    """A model whose output is the frame's first pixels, plus a memory of what came before."""
-
-    def __init__(self) -> None:
-        card = Configuration().card(("a", "b"))
-        shapes = {"hidden": (3,), "readout": (2,)}
-        self.card = replace(card, states=shapes, input=replace(card.input, window=2))
-
-    def initial_state(self) -> State:
-        return np.zeros(3, np.float32), np.zeros(2, np.float32)
-
-    def step(self, frame, state: State) -> tuple[np.ndarray, State]:
-        output = frame.data[0, 0, :2].astype(np.float32) + state[0][:2]
-        return output, (np.array([output[0], output[1], 0], np.float32), output)
+def parrot() -> FakeModel:
+    """Return a model whose output is the frame's first pixels, plus what it said before."""
+    card = Configuration().card(("a", "b"))
+    return FakeModel(
+        replace(card, input=replace(card.input, window=2)), lambda frame, seen, before: frame.data[0, 0, :2] + before
+    )
 
 
 def test_evaluate_resets_each_clip_or_carries_one_stream() -> None:
@@ -48,7 +40,7 @@ def test_evaluate_resets_each_clip_or_carries_one_stream() -> None:
     labels = np.arange(8, dtype=np.int64) % 2
     frames[np.arange(8), :, 0, 0, labels] = 1  # the right answer, unless the past outweighs it
     data = Clips(frames, labels, tuple("abcdefgh"), ("a", "b"))
-    measured = evaluate(_Parrot(), data)
+    measured = evaluate(parrot(), data)
     assert measured.n == 8
     assert measured.accuracy_reset == 1.0
     assert measured.accuracy_carried < 1.0
@@ -61,21 +53,18 @@ def test_a_clip_of_several_windows_is_one_decision_the_one_with_the_highest_rate
     frames[0, :2, 0, 0, 0], frames[0, 2:, 0, 0, 1] = 1, 9  # weakly a, then strongly b
     frames[1, :2, 0, 0, 0], frames[1, 2:, 0, 0, 1] = 200, 1  # strongly a, then weakly b
     data = Clips(frames, np.array([1, 0]), ("rises", "falls"), ("a", "b"))
-    measured = evaluate(_Parrot(), data)
+    measured = evaluate(parrot(), data)
     assert measured.n == 2
     assert measured.accuracy_reset == 1.0
 
 
-def test_evaluate_refuses_clips_that_are_not_whole_windows() -> None:
-    data = Clips(np.zeros((1, 3, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "b"))
-    with pytest.raises(DataError, match="3 frames aren't whole windows of 2"):
-        evaluate(_Parrot(), data)
-
-
-def test_evaluate_refuses_other_classes() -> None:
-    data = Clips(np.zeros((1, 2, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "c"))
-    with pytest.raises(DataError, match="classes"):
-        evaluate(_Parrot(), data)
+@pytest.mark.parametrize(
+    ("steps", "classes", "words"), [(3, ("a", "b"), "3 frames aren't whole windows of 2"), (2, ("a", "c"), "classes")]
+)
+def test_evaluate_refuses_clips_of_other_lengths_or_classes(steps: int, classes: tuple[str, ...], words: str) -> None:
+    data = Clips(np.zeros((1, steps, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), classes)
+    with pytest.raises(DataError, match=words):
+        evaluate(parrot(), data)
 
 
 def clips(*recordings: str) -> Clips:

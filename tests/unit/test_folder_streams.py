@@ -14,7 +14,6 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
-from livesnn.infer.model import State
 from livesnn.simulate.gestures import gesture_clip
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets.clips import UncutStream
@@ -23,6 +22,7 @@ from livesnn.train.datasets.recordings import label_of
 from livesnn.train.datasets.registry import data_set, uncut_streams
 from livesnn.train.evaluate_stream import StreamEvaluation, describe_stream, evaluate_stream
 from tests import trees
+from tests.fake_model import FakeModel
 
 CLASSES = ("down", "up")
 CARD = ModelCard(
@@ -37,20 +37,10 @@ BEGIN_US = 5_000_000
 HEAD = "file,start,end,label,session,split"
 
 
-class _Column:
-    """A model that decides on the class whose half of the picture has events; none where both have."""
-
-    engine = "none"
-
-    def __init__(self, card: ModelCard = CARD) -> None:
-        self.card = card
-
-    def initial_state(self) -> State:
-        return (np.zeros(1, np.float32),)
-
-    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
-        left, right = frame.data[..., :8].sum(), frame.data[..., 8:].sum()
-        return 20 * np.float32([left > 0 and not right, right > 0 and not left]), state
+def which_half(frame: Frame, *_: object) -> list[float]:
+    """Return the class whose half of the picture has events; none where both have."""
+    left, right = frame.data[..., :8].any(), frame.data[..., 8:].any()
+    return [20.0 * (left and not right), 20.0 * (right and not left)]
 
 
 def record(path: Path, *halves: int | None) -> None:
@@ -71,7 +61,7 @@ def record(path: Path, *halves: int | None) -> None:
 
 def measured(data: Path, card: ModelCard, split: str = "test", minutes: float = 10) -> StreamEvaluation:
     streams = uncut_streams("folder", data, split, card, minutes, 0)  # type: ignore[arg-type]
-    return evaluate_stream(_Column(card), streams, Decider(threshold=0.6, hysteresis=0.6))
+    return evaluate_stream(FakeModel(card, which_half), streams, Decider(threshold=0.6, hysteresis=0.6))
 
 
 def test_a_lab_s_recording_is_judged_within_its_labels_from_their_onset_and_between_them(

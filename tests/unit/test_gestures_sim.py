@@ -11,9 +11,7 @@ import torch
 
 from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError
-from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
-from livesnn.infer.model import State
 from livesnn.simulate.gestures import Segment, clip_frames, practice_frames
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOTHING, RAISING
 from livesnn.simulate.sources import SimulatedPerson
@@ -36,6 +34,7 @@ from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import build, with_classes
 from livesnn.train.trainer import _module
+from tests.fake_model import FakeModel
 
 pytestmark = pytest.mark.slow
 
@@ -186,27 +185,18 @@ def test_a_clip_of_no_class_teaches_equal_probabilities() -> None:
     assert module.loss(sure, torch.tensor([4])) < module.loss(even, torch.tensor([4]))
 
 
-class _Oracle:
-    """Says the same gesture whatever it sees."""
-
-    def __init__(self, card: ModelCard, gesture: str) -> None:
-        self.card = replace(card, states={"hidden": (1,), "readout": (11,)})
-        self._output = np.eye(11, dtype=np.float32)[GESTURES.index(gesture)] * 20
-
-    def initial_state(self) -> State:
-        return (np.zeros((1, 1), np.float32), np.zeros((1, 11), np.float32))
-
-    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
-        return self._output, state
+ROLLING = 20 * np.eye(11)[GESTURES.index("arm_roll")]
 
 
-def measure(model: _Oracle, minutes: float) -> StreamEvaluation:
+def measure(card: ModelCard, minutes: float) -> StreamEvaluation:
+    """Measure a model that says arm_roll whatever it sees."""
+    model = FakeModel(card, lambda *_: ROLLING)
     return evaluate_stream(model, uncut_streams("gestures-sim", Path(), "test", model.card, minutes, 0))
 
 
 def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None:
     card = Configuration(dataset="gestures-sim").card(GESTURES)
-    measured = measure(_Oracle(card, "arm_roll"), 0.7)
+    measured = measure(card, 0.7)
     assert measured.recall["arm_roll"] == 1.0
     assert measured.recall["air_drums"] == 0.0
     assert 0 < measured.accuracy < 0.4
@@ -216,25 +206,11 @@ def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None
     assert set(measured.false_decisions_a_minute) == {"idle", "walking", "noise", "lamp", "other"} | around
 
 
-class _Late(_Oracle):
-    """Says the right gesture of a recording of one, but only after so many frames, and wavers on every sixth."""
-
-    def __init__(self, card: ModelCard, gesture: str, frames: int) -> None:
-        super().__init__(card, gesture)
-        self._late = frames
-
-    def initial_state(self) -> State:
-        return (np.zeros((1, 1), np.float32), np.zeros((1, 11), np.float32))
-
-    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
-        seen = state[0][0, 0] + 1
-        output = self._output if seen > self._late and seen % 6 else np.zeros(11, np.float32)
-        return output, (np.full((1, 1), seen, np.float32), state[1])
-
-
 def test_how_late_and_how_steady_decisions_are_is_counted_from_the_onset() -> None:
     card = Configuration(dataset="gestures-sim").card(GESTURES)
-    late = _Late(replace(card, input=replace(card.input, window=1)), "arm_roll", 30)
+    late = FakeModel(  # right only after 30 frames, and wavers on every sixth
+        replace(card, input=replace(card.input, window=1)), lambda _, seen, __: ROLLING * (seen > 30 and seen % 6 > 0)
+    )
     performs = SimulatedPerson(1, use="test", gestures=("arm_roll",), duration_us=2_900_000, paced=False)
     onset = Segment("arm_roll", 1_000_000, 2_500_000)
     measured = evaluate_stream(late, [UncutStream("one", performs, [onset], rests=True)])
@@ -250,13 +226,13 @@ def test_how_late_and_how_steady_decisions_are_is_counted_from_the_onset() -> No
 def test_a_stream_too_short_for_a_window_in_a_gesture_is_refused() -> None:
     card = Configuration(dataset="gestures-sim").card(GESTURES)
     with pytest.raises(DataError, match="give --stream more minutes"):
-        measure(_Oracle(card, "arm_roll"), 0.001)
+        measure(card, 0.001)
 
 
 def test_a_model_of_other_classes_has_no_stream_to_be_measured_on() -> None:
     card = replace(Configuration(dataset="gestures-sim").card(GESTURES), classes=tuple("0123456789x"))
     with pytest.raises(DataError, match="choose a model of the gestures"):
-        measure(_Oracle(card, "other"), 1.0)
+        measure(card, 1.0)
 
 
 def test_a_model_that_was_taught_a_gesture_is_measured_on_what_it_knew(

@@ -16,7 +16,7 @@ from torch import Tensor
 from livesnn.errors import DataError
 from livesnn.train.datasets.mnist import load_mnist
 from livesnn.train.datasets.mnist_frames import classes_of, make_sequences, randoms_needed
-from livesnn.train.datasets.request import Name, SequenceName
+from livesnn.train.datasets.request import SequenceName
 
 KINDS = get_args(SequenceName)
 DIRECTED = [kind for kind in KINDS if len(classes_of(kind)) == 20]
@@ -41,15 +41,6 @@ def made(kind: str, digits: Tensor, direction: int, random: list[float] | None =
     """Return the frames [10, 28, 28] of one digit."""
     numbers = torch.tensor([random or []], dtype=torch.float64)
     return make_sequences(kind, digits, torch.tensor([direction]), numbers)[0, :, 0]
-
-
-def turns(frames: Tensor) -> npt.NDArray[np.float64]:
-    """Return by how many degrees in -180..180, positive clockwise on the screen, a blot went on at each step."""
-    weight = frames.double() / frames.double().sum((1, 2), keepdim=True)
-    axis = torch.arange(28, dtype=torch.float64) - 13.5
-    x, y = (weight * axis).sum((1, 2)), (weight * axis[:, None]).sum((1, 2))
-    angle = torch.rad2deg(torch.atan2(y, x)).numpy()  # y points down: it grows clockwise
-    return (np.diff(angle) + 180) % 360 - 180
 
 
 def by_hand(image: npt.NDArray[np.uint8], zoom: float, degrees: float) -> npt.NDArray[np.float64]:
@@ -88,13 +79,6 @@ def test_splitting_a_batch_changes_nothing(kind: str) -> None:
         assert torch.equal(torch.cat(split), whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_everything_is_made_where_the_digits_are(kind: str) -> None:
-    frames = make_sequences(kind, *(part.to("meta") for part in drawn(kind, 3)))
-    assert frames.is_meta
-    assert frames.shape == (3, 10, 1, 28, 28)
-
-
 @pytest.mark.parametrize("kind", DIRECTED)
 def test_the_second_direction_is_the_first_played_backwards(kind: str) -> None:
     digits, _, random = drawn(kind, 8)
@@ -116,16 +100,6 @@ def test_a_kind_without_directions_does_not_look_at_them(kind: str) -> None:
 def test_a_still_digit_is_the_digit_ten_times() -> None:
     digits = drawn("mnist-still", 1)[0]
     assert torch.equal(made("mnist-still", digits, 0), digits.expand(10, 28, 28))
-
-
-def test_seq1_grows_from_nothing_to_the_digit() -> None:
-    digits = drawn("mnist-seq1", 1)[0]
-    frames = made("mnist-seq1", digits, 0)
-    assert not frames[0].any()
-    assert torch.equal(frames[9], digits[0])
-    for k, frame in enumerate(frames):
-        sides = [int((frame > 0).any(axis).sum()) for axis in (0, 1)]  # noise fills the zoomed square
-        assert sides == pytest.approx([28 * k / 9] * 2, abs=2)
 
 
 def test_seq3_grows_from_half_to_the_digit() -> None:
@@ -150,34 +124,6 @@ def test_clockwise_goes_from_the_top_to_the_right() -> None:
     quarter = made("mnist-seq5-sorted", top, 0, [0.25] * 10)
     assert torch.equal(quarter, right.expand(10, 28, 28))
     assert classes_of("mnist-seq5-sorted")[0] == "0 clockwise"
-
-
-def test_a_quarter_turn_is_exactly_rot90() -> None:
-    digits = drawn("mnist-seq2", 1)[0]
-    angles = [0, 0, 0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 0.75]
-    frames = made("mnist-seq5-sorted", digits, 0, angles)
-    for quarters, frame in zip(angles, frames, strict=True):
-        assert torch.equal(frame, torch.rot90(digits[0], -round(4 * quarters)))  # rot90 is counter-clockwise
-
-
-def test_a_turn_leaves_zeroes_where_the_image_ended() -> None:
-    white = torch.full((1, 28, 28), 255, dtype=torch.uint8)
-    diagonal = made("mnist-seq5-sorted", white, 0, [0.125] * 10)[0]
-    assert diagonal[14, 14] == 255
-    assert not diagonal[[0, 0, 27, 27], [0, 27, 0, 27]].any()
-
-
-@pytest.mark.parametrize(("direction", "sign"), [(0, 1), (1, -1)])
-def test_the_turns_of_each_class_go_the_way_its_name_says(direction: int, sign: int) -> None:
-    way = ("clockwise", "counter-clockwise")[direction]
-    for kind, random, step in (
-        ("mnist-seq2", [], 36.0),
-        ("mnist-seq5-total", [0.5], 18.0),
-        ("mnist-seq5-total", [0.999], 35.964),
-        ("mnist-seq5-sorted", [0.9, 0.1, 0.2, 0.8, 0.3, 0.7, 0.0, 0.4, 0.6, 0.5], 36.0),
-    ):
-        assert classes_of(kind)[10 * direction + 3] == f"3 {way}"
-        assert turns(made(kind, dot(14, 5), direction, random)) == pytest.approx(sign * step, abs=1)
 
 
 ANGLES = [0.9, 0.1, 0.23, 0.8, 0.3, 0.7, 0.0, 0.4, 0.6, 0.5]
@@ -303,7 +249,3 @@ def test_a_missing_or_damaged_mnist_is_one_line_that_says_what_to_do(tmp_path: P
     ):
         np.savez(tmp_path / f"{name}.npz", **{**whole, **change})
         assert re.search(fault, refusal(f"{name}.npz"))
-
-
-def test_every_kind_is_a_data_set() -> None:
-    assert set(KINDS) < set(get_args(Name))
