@@ -140,7 +140,7 @@ def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTime
     ratios: dict[str, dict[str, float]] = {}
     more: dict[str, object] = {}
     if "onnx" in times:
-        more["best"] = best = faster_onnx(times)
+        more["best"] = best = min(ONNX_WAYS, key=lambda name: times[name]["ms_p50"])
         ours = [name for name in times if name not in ONNX_WAYS]
         ratios = {f"{name}_vs_onnx": times_as_fast(ms[best], ms[name]) for name in ours}
     if "spike" in times:
@@ -199,11 +199,6 @@ def onnx_ways(folder: Path, *, threads: int) -> dict[str, Model]:
     onnx = load_model(folder, "onnx", threads=threads)
     bound = BoundOnnx(folder / "model.onnx", onnx.card, threads=threads)
     return dict(zip(ONNX_WAYS, (onnx, bound), strict=True))
-
-
-def faster_onnx(engines: Mapping[str, Mapping[str, float]]) -> str:
-    """Return which of `ONNX_WAYS` has the least ms_p50."""
-    return min(ONNX_WAYS, key=lambda name: engines[name]["ms_p50"])
 
 
 class BoundOnnx:

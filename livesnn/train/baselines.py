@@ -1,4 +1,8 @@
-"""Artificial networks to compare a spiking one with, on the same frames; they make no model folder."""
+"""Artificial networks to compare a spiking one with, on the same frames; they make no model folder.
+
+Of those of Table 1 the paper says how wide the layers are, such as "256-256", and how the frames are fed. The 3×3
+kernels, pools and heads are ours, so that only width and input differ from ConvSNN.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +57,7 @@ class Baseline(nn.Module):
 
 
 class CNN(Baseline):
-    """Table 1's CNN: the frames of a window as channels, two convolutions and ConvSNN's head; one output a window.
-
-    The paper says "256-256", fewer than five layers, and how the frames are fed. The 3×3 kernels, max pools and head
-    of 128 are ours, so that only width and input differ from ConvSNN.
-    """
+    """Table 1's CNN: the frames of a window as channels, two convolutions and ConvSNN's head; one output a window."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
@@ -75,8 +75,7 @@ class CNN(Baseline):
 class CNNLSTM(Baseline):
     """Table 1's CNN+LSTM: two convolutions, an LSTM of 256 on their flat maps, a classifier at every step.
 
-    The paper says "256-256(CNN) + 256(LSTM)" and that the outputs of all steps vote; kernels and pools are ours. The
-    LSTM reads the maps as they are, as in Donahue et al. 2015; most of its weights lie there.
+    The outputs of all steps vote. The LSTM reads the maps as they are, as in Donahue et al. 2015.
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -99,8 +98,7 @@ class CNNLSTM(Baseline):
 class ConvLSTM(Baseline):
     """Table 1's ConvLSTM (Shi et al. 2015): two layers, each followed by a max pool of 2, and ConvSNN's head.
 
-    The outputs of all steps vote. The paper says "256-256"; kernels, pools and head are ours. Neither recipe has a
-    norm, since one between the layers wouldn't replace one inside the gates.
+    The outputs of all steps vote. There is no norm, since one between the layers wouldn't replace one in the gates.
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -149,8 +147,7 @@ class ConvLSTMLayer(nn.Module):
 class C3D(Baseline):
     """Table 1's C3D (Tran et al. 2015), two convolutions deep; one output a window.
 
-    Conv3×3×3 → pool 1×2×2 → Conv3×3×3 → pool 2×2×2 → ConvSNN's head. The paper says "256-256" and that frames are
-    stacked in the third dimension. Kernels and pools are C3D's first two stages, the head is ours.
+    Conv3×3×3 → pool 1×2×2 → Conv3×3×3 → pool 2×2×2 → ConvSNN's head. Kernels and pools are C3D's first two stages.
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -170,11 +167,7 @@ class C3D(Baseline):
 
 
 class ResNet18(Baseline):
-    """ResNet-18 on each frame, its outputs averaged over the window (paper, Section 5: the counterpart on video).
-
-    torchvision's, from scratch, with its 7×7 stem of stride 2 and max pool as published (He et al. 2016, "Deep
-    Residual Learning for Image Recognition").
-    """
+    """ResNet-18 (He et al. 2016) from scratch on each frame; the window has the mean output (paper, Section 5)."""
 
     stacked = False  # Whether the frames of a window are channels
 
@@ -204,8 +197,7 @@ class ResNet18Stacked(ResNet18):
 class _Convolution(nn.Module):
     """Conv3×3 → batch norm if asked for → max pool of 2 → ReLU, on [N, C, H, W].
 
-    The max pools are usual in such networks; ConvSNN has average pools because of its spikes. A ReLU after the pool
-    gives the same as one before it, on a quarter of the pixels.
+    A ReLU after the pool gives the same as one before it, on a quarter of the pixels.
     """
 
     def __init__(self, channels: int, width: int, *, norm: bool) -> None:

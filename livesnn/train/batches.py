@@ -148,10 +148,8 @@ def mirror(
 ) -> tuple[Tensor, Tensor]:
     """Return the clips uint8 [B, T, C, H, W], a share of them mirrored left to right, and their labels.
 
-    ``labels`` is int64 [B], or [B, T] with one for each frame.
-
-    ``randoms`` has a generator for each clip, ``mirrored`` the label of each class in a mirror. Negative labels stay
-    as they are.
+    ``labels`` is int64 [B], or [B, T] with one for each frame; negative ones stay as they are. ``randoms`` has a
+    generator for each clip, ``mirrored`` the label of each class in a mirror.
     """
     chosen = torch.tensor([random.random() < share for random in randoms], device=frames.device)
     becomes = torch.tensor(mirrored, device=labels.device)[labels.clamp(min=0)]

@@ -35,17 +35,14 @@ class HybridModule(lightning.LightningModule):
 
     Phase 1, the first `analog_epochs`, has no reset and a shifted leaky ReLU in every layer but the last (Eq. 6-7).
     Phase 2 has the step function and back-propagation through time with a surrogate for its derivative (STBP).
-
-    What is minimised is the loss of the window's mean output y and a penalty on the firing rates r of the layers::
+    Activations are computed in `livesnn.snn.lif`. What is minimised, with the window's mean output y and the layers'
+    firing rates r, is as follows. The penalty, which the paper doesn't have, counts only in phase 2::
 
         loss(y, target) + rate_weight · mean(max(r − rate_target, 0))
 
-    where the penalty, which the paper doesn't have, counts only in phase 2. See `loss` for its first part. The
-    activations are computed in `livesnn.snn.lif`.
-
     Streams may name more than the classes (`Streams.kinds`). The network then has outputs for these kinds too, behind
-    those of the classes, and kinds_weight · cross-entropy(y, kind) is added. So it learns what tells any two
-    movements apart, not only what tells a gesture from all else. The loss proper is of the classes' outputs.
+    those of the classes, and kinds_weight · cross-entropy(y, kind) is added: so it learns what tells any two
+    movements apart.
 
     The learning-rate schedule needs the ``total_steps`` of the whole training. ``class_weights`` is float32 [K] (see
     `class_weights`), or None if all clips count alike. ``class_of`` int64 [outputs] is the class of each output
@@ -87,10 +84,7 @@ class HybridModule(lightning.LightningModule):
         return loss
 
     def loss_of(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of one batch with its penalty, and the figures to log.
-
-        ``step`` of the training seeds the burn-in and dropout.
-        """
+        """Return the loss of a batch with its penalty, and the figures to log; ``step`` seeds burn-in and dropout."""
         frames, labels, numbers = batch
         seed, epoch = self.config.seed, self.current_epoch
         randoms = [clip_random("augment", seed, epoch, number) for number in numbers.tolist()]
@@ -145,9 +139,9 @@ class HybridModule(lightning.LightningModule):
     def _balance(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weight of each clip, float32 [B], and what is added to its outputs, float32 [B, K] or [1].
 
-        With `balance` "logits" the logarithm of each class's share is added (logit adjustment, Menon et al. 2021,
-        "Long-tail learning via logit adjustment"), so that the network learns outputs as if shares were equal.
-        Nothing is added for clips of no class, whose outputs are to be equal.
+        With `balance` "logits" that is the logarithm of each class's share (Menon et al. 2021, "Long-tail learning
+        via logit adjustment"), so that the network learns outputs as if shares were equal; nothing for clips of no
+        class.
         """
         known = labels >= 0
         weights, shift = known.new_ones(len(known)).float(), known.new_zeros(1).float()
@@ -167,10 +161,7 @@ class HybridModule(lightning.LightningModule):
 
     @torch.no_grad()
     def _burn_in(self, frames: Tensor, random: torch.Generator) -> State:
-        """Return the state after 0 to `burn_in` frames of other clips, as in a running stream; zero for some clips.
-
-        Clips begin anywhere in a gesture. So whole clips are as random as parts of them, and need no other kernels.
-        """
+        """Return the state after 0 to `burn_in` frames of other clips, as in a live stream; zero for some clips."""
         state = self.net.initial_state(len(frames))
         most = min(self.config.burn_in // frames.shape[1], len(frames) - 1)  # clips other than this one
         clips = int(torch.randint(most + 1, (), generator=random))
@@ -186,11 +177,9 @@ class HybridModule(lightning.LightningModule):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run stretches of streams, uint8 [B, T, C, H, W] with labels int64 [B, T], as a live stream runs.
 
-        The first `burn_in` frames are the past: they have no gradient, and for some stretches they leave no state.
-        A labelled frame behind them is scored if a decision falls there.
-
-        Returns the evidence of the scored frames, float32 [1, N, K] (see `Decider.evidence`), their labels int64 [N],
-        and the rates of the hidden layers.
+        The first `burn_in` frames are the past: they have no gradient, and for some stretches they leave no state. A
+        labelled frame behind them is scored if a decision falls there. Returns the evidence of the scored frames,
+        float32 [1, N, K] (see `Decider.evidence`), their labels int64 [N], and the rates of the hidden layers.
         """
         window, past = self.net.card.input.window, self.config.burn_in
         state = self.net.initial_state(len(frames))
@@ -217,10 +206,8 @@ class HybridModule(lightning.LightningModule):
 
         As in `_run_stretches`, the first `burn_in` frames are the past, and every labelled frame behind them is
         scored; without a past, from the frame `SETTLED` on. Counts are thinned and cells left out at random, since
-        real people make more or fewer spikes than simulated ones.
-
-        Returns the outputs of the scored frames, each member's a row of its own, float32 [1, N·M, K], their labels
-        int64 [N·M], and zeros for the rates.
+        real people make more or fewer spikes than simulated ones. Returns the outputs of the scored frames, each
+        member's a row of its own, float32 [1, N·M, K], their labels int64 [N·M], and zeros for the rates.
         """
         assert isinstance(self.net, STSResNet)
         past, side = self.config.burn_in, self.net.card.network.final_pool
