@@ -177,15 +177,14 @@ def tables(
     """Run the paper's experiments, or show their results beside the paper's.
 
     A cell is one network on one data set. Finished cells aren't run again, and interrupted ones are resumed. A cell
-    whose data are missing is skipped with a message. Each cell prints one line of JSON. fig1, fig2 and state have no
-    cells and are always measured anew.
+    whose data are missing is skipped with a message. Each cell prints one line of JSON. fig1 and fig2 have no cells
+    and are always measured anew.
 
     Parameters
     ----------
     what
-        A table or figure of the paper, or one of three others. reset trains with and without the neuron's reset.
-        operations compares ConvSNN with ANNs of as many operations. state runs shipped models with and without their
-        state.
+        A table or figure of the paper, or one of two others. reset trains with and without the neuron's reset.
+        operations compares ConvSNN with ANNs of as many operations.
     cell
         Run only these cells, each METHOD:COLUMN, such as cnn_lstm:seq1.
     budget

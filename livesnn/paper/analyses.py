@@ -1,8 +1,8 @@
-"""Figures 1 and 2 and the value of the state: analyses of one measurement each, without the cells of a table.
+"""Figures 1 and 2: analyses of one measurement each, without the cells of a table.
 
 Figure 1 shows the feature maps of a turning digit. Half-way round it stands on its head, whichever way it turned.
 What differs there between the two directions was remembered from earlier frames. Figure 2 shows how gradients vanish
-with depth. `measure_state` measures shipped models with their frames shuffled and their state zeroed.
+with depth.
 """
 
 from __future__ import annotations
@@ -20,22 +20,16 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from livesnn.card import ModelCard
 from livesnn.errors import DataError
-from livesnn.events.slicer import Frame
-from livesnn.infer.load import load_model
-from livesnn.infer.model import Model, State
 from livesnn.paper.results import Folders, check_writable, load, save
 from livesnn.paper.table_cells import ROWS, Cell
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
 from livesnn.train.configuration import RECIPES
-from livesnn.train.datasets.clips import Clips, clip_random
+from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.mnist_frames import classes_of
 from livesnn.train.datasets.registry import data_set
-from livesnn.train.datasets.request import Name
-from livesnn.train.evaluate import evaluate
 from livesnn.train.figures import blank_figure
 from livesnn.train.final_weights import measure_norms
 from livesnn.train.hybrid_method import HybridModule
@@ -56,15 +50,6 @@ SHOWN_CHANNELS, MOST_DIGITS, AT_ONCE = 6, 500, 20
 # Figure 2
 GRADIENT_CLIPS, GRADIENT_SEEDS = 50, 3
 
-# The state
-MOST_CLIPS = 1100
-How = Literal["carried", "reset", "shuffled", "forgotten"]
-SHOWN: dict[How, str] = {
-    "carried": "as it runs: the state carried",
-    "reset": "zeroed before each clip",
-    "shuffled": "… and the frames of each clip in random order",
-    "forgotten": "zeroed before each frame",
-}
 
 Maps = npt.NDArray[np.float32]
 
@@ -284,94 +269,18 @@ They are medians of {seeds} seeds, with fresh weights and {measured.clips} clips
 {text}"""
 
 
-SUBJECTS: dict[str, Name] = {"mnist-seq2": "mnist-seq2", "gestures": "gestures-sim"}
-"""Shipped models, and the data set on whose test part each is measured."""
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """Accuracies 0..1 of one model on ``n`` test clips, by the names in `SHOWN`."""
-
-    model: str
-    dataset: str
-    n: int
-    frames: int
-    accuracy: dict[How, float]
-    trained_by: str
-
-
-@dataclass(frozen=True)
-class Ablations:
-    """What is saved."""
-
-    models: tuple[Ablation, ...]
-    commit: str
-    command: str
-
-
-class Stateless:
-    """A Model that starts each step from zero state."""
-
-    def __init__(self, model: Model) -> None:
-        self.card: ModelCard = model.card
-        self.engine = model.engine
-        self._model = model
-
-    def initial_state(self) -> State:
-        return self._model.initial_state()
-
-    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        return self._model.step(frame, self._model.initial_state())
-
-
-def measure_state(folders: Folders) -> Ablations:
-    models = tuple(_measure(name, dataset, folders.data) for name, dataset in SUBJECTS.items())
-    return Ablations(models, own_commit(), ANALYSES["state"].command)
-
-
-def _measure(name: str, dataset: Name, data: Path) -> Ablation:
-    model = load_model(name, "onnx")
-    clips = data_set(dataset).load_split(data, "test", model.card)
-    # Drawn at random, not every nth: a data set's classes may alternate.
-    clips = clips.subset(np.sort(np.random.default_rng(0).permutation(len(clips))[:MOST_CLIPS]))
-    whole = evaluate(model, clips)
-    accuracy: dict[How, float] = {
-        "carried": whole.accuracy_carried,
-        "reset": whole.accuracy_reset,
-        "shuffled": evaluate(model, shuffled(clips)).accuracy_reset,
-        "forgotten": evaluate(Stateless(model), clips).accuracy_reset,
-    }
-    return Ablation(name, dataset, len(clips), clips.frames.shape[1], accuracy, model.card.command)
-
-
-def shuffled(clips: Clips) -> Clips:
-    steps = clips.frames.shape[1]
-    orders = [clip_random("order", 0, 0, number).permutation(steps) for number in range(len(clips))]
-    mixed = np.stack([clip[order] for clip, order in zip(clips.frames, orders, strict=True)])
-    return replace(clips, frames=mixed)
-
-
-def _describe_state(measured: Ablations) -> str:
-    rows = []
-    for each in measured.models:
-        clips = f"{each.n} of {each.frames} frames, test part of {each.dataset}"
-        rows.append([each.model, *(f"{100 * each.accuracy[name]:.1f} %" for name in SHOWN), clips])
-    table = markdown_table(["model", *SHOWN.values(), "clips"], rows)
-    return f"{table}\n\n{_origin(measured)}"
-
-
-def _origin(measured: FeatureMaps | Gradients | Ablations) -> str:
+def _origin(measured: FeatureMaps | Gradients) -> str:
     return f"Measured at commit {measured.commit} by `{measured.command}`."
 
 
 class Analysis(NamedTuple):
-    """How a measurement is made and shown. NAME.json keeps it, and NAME.png is its picture, if any."""
+    """How a measurement is made and shown. NAME.json keeps it, and NAME.png is its picture."""
 
     unmeasured: str  # What is said before it is made
     command: str
     kind: type[Any]
     measure: Callable[[Folders], Any]
-    draw: Callable[[Any], Picture] | None
+    draw: Callable[[Any], Picture]
     describe: Callable[[Any], str]  # As Markdown
 
 
@@ -383,10 +292,6 @@ ANALYSES: dict[str, Analysis] = {
     "fig2": Analysis(
         "Figure 2 isn't measured yet", "livesnn tables fig2 --data DIR", Gradients,
         measure_gradients, _draw_gradients, _describe_gradients,
-    ),
-    "state": Analysis(
-        "Not measured yet", "livesnn tables state --data DIR", Ablations,
-        measure_state, None, _describe_state,
     ),
 }  # fmt: skip
 
@@ -403,6 +308,5 @@ def analysis_page(name: str, out: Path) -> str:
     measured = load(out / f"{name}.json", analysis.kind)
     if measured is None:
         return f"{analysis.unmeasured}: `{analysis.command}`"
-    if analysis.draw is not None:
-        analysis.draw(measured).savefig(out / f"{name}.png")
+    analysis.draw(measured).savefig(out / f"{name}.png")
     return analysis.describe(measured)

@@ -13,7 +13,7 @@ from livesnn.train.configuration import RecipeName
 
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "reset", "operations"]
 """Figures drawn from the cells of a table."""
-AnalysisName = Literal["fig1", "fig2", "state"]  # Analyses without cells: one measurement each
+AnalysisName = Literal["fig1", "fig2"]  # Analyses without cells: one measurement each
 TableOrFigure = Literal["table1", "table2", AnalysisName, FigureName]
 
 

@@ -20,25 +20,18 @@ import torch
 from livesnn.__main__ import main
 from livesnn.cli.models import given_flags
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
-from livesnn.events.slicer import Frame
-from livesnn.infer.load import load_model
 from livesnn.paper.analyses import (
     FOLLOWING,
-    Ablation,
-    Ablations,
     FeatureMaps,
     Gradients,
-    Stateless,
     analyse,
-    shuffled,
 )
 from livesnn.paper.experiments import FigureName, run_cells, shown
 from livesnn.paper.page import page
-from livesnn.paper.results import Folders, Record, Run, StepTime, load, read_record, record_file, save, write_record
+from livesnn.paper.results import Folders, Record, Run, StepTime, load, read_record, record_file, write_record
 from livesnn.paper.run import run_cell, training_curve
 from livesnn.paper.table_cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
 from livesnn.train.configuration import RECIPES
-from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.mnist_frames import classes_of
 from livesnn.train.final_weights import measure_norms
 from livesnn.train.network import build
@@ -236,7 +229,7 @@ def test_cells_without_data_are_left_and_counted(tmp_path: Path) -> None:
 def test_nothing_is_trained_where_nothing_can_be_kept(tmp_path: Path) -> None:
     out = tmp_path / "a file"
     out.touch()
-    for what in ("table1", "fig1", "fig2", "state"):
+    for what in ("table1", "fig1", "fig2"):
         with pytest.raises(DataError, match=r"can't be written: .*give another --out"):
             next(run_cells(what, (), "cpu", "best", None, Folders(tmp_path, tmp_path, out)))
 
@@ -341,35 +334,6 @@ def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_a
     assert min(snn["first"], snn["second"]) > 0.05
     assert "| CNN+LSTM 36-36 | 0.000 | 0.000 | 0.000 |" in shown("fig1", folders.out, "cpu", "best")
     assert (folders.out / "fig1.png").stat().st_size > 5000
-
-
-def test_what_the_state_is_worth_is_shown_model_by_model(tmp_path: Path) -> None:
-    assert shown("state", tmp_path, "cpu", "best") == "Not measured yet: `livesnn tables state --data DIR`"
-    accuracy = {"carried": 0.93, "reset": 0.97, "shuffled": 0.5, "forgotten": 0.41}
-    one = Ablation("mnist-seq2", "mnist-seq2", 1000, 10, accuracy, "livesnn train")
-    save(tmp_path / "state.json", Ablations((one,), "abc", "livesnn tables state --data DIR"))
-    text = shown("state", tmp_path, "cpu", "best")
-    assert "| mnist-seq2 | 93.0 % | 97.0 % | 50.0 % | 41.0 % | 1000 of 10 frames" in text
-
-
-def test_shuffled_clips_have_the_same_frames_in_another_order() -> None:
-    frames = np.arange(6 * 10, dtype=np.uint8).reshape(6, 10, 1, 1, 1)
-    clips = Clips(frames, np.zeros(6, np.int64), tuple("abcdef"), ("zero",))
-    mixed = shuffled(clips)
-    assert np.array_equal(np.sort(mixed.frames, axis=1), frames)
-    assert not np.array_equal(mixed.frames, frames)
-    assert not np.array_equal(mixed.frames[0], mixed.frames[1] - 10)  # each in an order of its own
-    assert np.array_equal(shuffled(clips).frames, mixed.frames)
-
-
-def test_a_model_that_forgets_steps_each_frame_from_zero_state() -> None:
-    model = load_model("nmnist", "onnx")
-    frame = Frame(0, np.ones((2, 34, 34), np.uint8), 0)
-    first, state = model.step(frame, model.initial_state())
-    second, _ = model.step(frame, state)
-    forgotten, _ = Stateless(model).step(frame, state)
-    assert np.array_equal(forgotten, first)
-    assert not np.array_equal(second, first)
 
 
 def test_what_a_training_advises_is_said_in_options_that_tables_has(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.cli.models import spreads
-from livesnn.errors import DataError, LivesnnError, ModelError, TrainError
+from livesnn.errors import LivesnnError, ModelError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
 from livesnn.infer.model import pooled_spikes
@@ -294,26 +294,26 @@ def test_real_recordings_become_clips_with_the_label_of_their_folder(data_dir: P
     assert (loaded.frames.sum((2, 3, 4)) > 0).mean() > 0.99
 
 
-def test_a_folder_without_recordings_says_what_to_put_where(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, r"expected .*NNNNN\.bin"),
+        ({"0/00001.bin": bytes([1, 1, 0, 0, 1])}, "digit 1"),
+        *[
+            (
+                {f"{digit}/00001.bin": bytes([1, 1, 0, 0, digit]) for digit in range(10)} | {"7/00002.bin": odd},
+                "7.00002",
+            )
+            for odd in (b"", b"not events", bytes([200, 3, 0, 0, 1]))
+        ],
+    ],
+)
+def test_what_is_missing_or_damaged_in_n_mnist_is_named(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
     (tmp_path / "Train").mkdir()
-    with pytest.raises(DataError, match=r"expected .*NNNNN\.bin"):
-        load_nmnist(tmp_path, "Train", SPEC)
-
-
-@pytest.mark.parametrize("content", [b"", b"not events", bytes([200, 3, 0, 0, 1])])
-def test_a_damaged_recording_is_named(tmp_path: Path, content: bytes) -> None:
-    for digit in range(10):
-        (tmp_path / "Train" / str(digit)).mkdir(parents=True)
-        (tmp_path / "Train" / str(digit) / "00001.bin").write_bytes(bytes([1, 1, 0, 0, digit]))
-    (tmp_path / "Train" / "7" / "00002.bin").write_bytes(content)
-    with pytest.raises(LivesnnError, match=r"7.00002\.bin"):
-        load_nmnist(tmp_path, "Train", SPEC)
-
-
-def test_a_missing_class_is_named(tmp_path: Path) -> None:
-    (tmp_path / "Train" / "0").mkdir(parents=True)
-    (tmp_path / "Train" / "0" / "00001.bin").write_bytes(bytes([1, 1, 0, 0, 1]))
-    with pytest.raises(DataError, match="digit 1"):
+    for name, octets in files.items():
+        (tmp_path / "Train" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "Train" / name).write_bytes(octets)
+    with pytest.raises(LivesnnError, match=words):
         load_nmnist(tmp_path, "Train", SPEC)
 
 
@@ -324,19 +324,6 @@ class Idle:
 
     def fit(self, *arguments: object, **options: object) -> None:
         pass
-
-
-def test_norms_are_measured_as_clips_begin_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for burn_in, share in ((0, 1.0), (10, 0.25)):
-        shares: list[float] = []
-        monkeypatch.setattr(trainer, "MeasuredNorms", lambda *given, kept=shares: kept.append(given[2]))
-        monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
-        config = configured(
-            dataset="mnist-seq2", data=trees.mnist(tmp_path / str(burn_in)), out=tmp_path / f"runs{burn_in}",
-            digits=40, width=8, burn_in=burn_in, compile=False,
-        )  # fmt: skip
-        assert trainer.train(config) is None
-        assert shares == [share]
 
 
 def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
