@@ -25,7 +25,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog, card_rows
 from livesnn.app.recording import RecordingDialog
 from livesnn.app.settings import SettingsFile
-from livesnn.app.source_dialogs import LOOKING, NO_CAMERA, OR_WEBCAM, CameraDialog
+from livesnn.app.source_dialogs import LOOKING, OR_WEBCAM, CameraDialog
 from livesnn.card import Accuracy, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
@@ -136,15 +136,6 @@ def test_the_palette_and_how_events_add_up_change_the_picture_and_are_remembered
     assert window.view.grab().toImage().pixelColor(40, 40).lightness() > 200
 
 
-def test_a_palette_that_is_no_more_is_the_default(make_window: MakeWindow, tmp_path: Path) -> None:
-    file = tmp_path / "settings.json"
-    file.write_text('{"theme": "light", "choices": {"view": {"palette": "ultraviolet"}}}')
-    window = make_window(settings=SettingsFile(file))
-    assert window.player.choices.view.palette == "blue and orange"
-    assert window.commands["palette:blue and orange"].isChecked()
-    assert window.settings.now.theme == "light"
-
-
 def test_the_theme_changes_at_once_and_is_remembered(make_window: MakeWindow) -> None:
     window = make_window()
     window.commands["theme:light"].trigger()
@@ -231,16 +222,6 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     assert not window.banner.isVisible()
 
 
-@pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing the keyboard)")  # the offscreen platform
-def test_the_menu_of_the_open_button_runs_from_left_to_right(qtbot: QtBot, make_window: MakeWindow) -> None:
-    window = make_window()
-    menu = window.commands.sources
-    window.header.open.click()
-    qtbot.waitUntil(menu.isVisible)  # only then Qt gives it the button's direction
-    assert menu.layoutDirection() == Qt.LayoutDirection.LeftToRight
-    menu.close()
-
-
 def test_the_shortcuts_fit_the_screen(make_window: MakeWindow) -> None:
     window = make_window()
     window.commands["shortcuts"].trigger()
@@ -303,16 +284,6 @@ def test_looking_again_waits_for_no_search_and_shows_what_the_new_one_finds(qtbo
     qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
     assert dialog.cameras.item(0).text().endswith("NEW")
     dialog.close()
-
-
-def test_where_there_are_webcams_alone_they_can_be_chosen_and_it_is_said(qtbot: QtBot) -> None:
-    dialog = CameraDialog(discover=lambda _: [Device("webcam", "webcam:2", "Integrated", "", None)])
-    qtbot.addWidget(dialog)
-    qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
-    assert dialog.note.text() == NO_CAMERA + OR_WEBCAM
-    with qtbot.waitSignal(dialog.chosen) as chosen:
-        dialog.accept()
-    assert chosen.args == ["webcam:2"]
 
 
 def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(

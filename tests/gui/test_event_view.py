@@ -131,7 +131,7 @@ def test_the_wheel_zooms_about_the_cursor(view: EventView) -> None:
     assert view.canvas.zoom == pytest.approx(1)
 
 
-def test_zoom_ends_at_a_few_pixels_painted_crisp_and_at_the_whole_picture(view: EventView) -> None:
+def test_zoom_ends_at_a_few_pixels_painted_crisp_and_at_the_whole_picture(view: EventView, qtbot: QtBot) -> None:
     view.canvas.zoom_about(2)  # nothing: there is no picture
     view.show_picture(halves())
     whole = view.canvas.area
@@ -141,9 +141,10 @@ def test_zoom_ends_at_a_few_pixels_painted_crisp_and_at_the_whole_picture(view: 
     row = [colour(image, x, view.canvas.height() / 2) for x in range(view.canvas.width())]
     changes = sum(left != right for left, right in pairwise(row))
     assert (row[0], row[-1], changes) == (RED, BLUE, 1)
+    qtbot.mouseDClick(view.canvas, Qt.MouseButton.LeftButton)
+    assert view.canvas.area == whole
     view.canvas.zoom_about(1e-9)
     assert view.canvas.zoom == 1
-    assert view.canvas.area == whole
 
 
 def test_dragging_moves_the_picture_but_not_away(view: EventView, qtbot: QtBot) -> None:
@@ -160,14 +161,6 @@ def test_dragging_moves_the_picture_but_not_away(view: EventView, qtbot: QtBot) 
     assert (view.canvas.area.left(), view.canvas.area.top()) == pytest.approx((0, 0))
     qtbot.mouseMove(view.canvas, middle)
     assert view.canvas.area.left() == pytest.approx(0)  # let go of
-
-
-def test_a_double_click_shows_the_whole_picture_again(view: EventView, qtbot: QtBot) -> None:
-    view.show_picture(halves())
-    whole = view.canvas.area
-    view.canvas.zoom_about(5)
-    qtbot.mouseDClick(view.canvas, Qt.MouseButton.LeftButton)
-    assert view.canvas.area == whole
 
 
 def test_zoom_stays_from_picture_to_picture_until_the_sensor_is_another(view: EventView) -> None:
@@ -232,8 +225,8 @@ def test_the_crop_is_outlined_where_the_model_looks(view: EventView, mirrored: b
     assert np.abs(np.array([min(changed), max(changed)]) - edges).max() <= 1
 
 
-@pytest.mark.parametrize("sensor", [(640, 480), (346, 260), (128, 128), (41, 30), (30, 41), (7, 100)])
-@pytest.mark.parametrize("model", [(128, 128), (34, 34), (20, 10), (10, 33)])
+@pytest.mark.parametrize("sensor", [(346, 260), (128, 128), (41, 30), (30, 41), (7, 100)])
+@pytest.mark.parametrize("model", [(34, 34), (20, 10), (10, 33)])
 def test_the_outline_is_the_slicer_s_crop(sensor: tuple[int, int], model: tuple[int, int]) -> None:
     width, height = sensor
     spec = of_size(*model)

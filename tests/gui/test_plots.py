@@ -370,18 +370,6 @@ def test_what_is_around_a_small_picture_makes_room_for_it(qtbot: QtBot) -> None:
     qtbot.waitUntil(view.legend.isVisible)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_plots_follow_the_theme(qtbot: QtBot, plot: Plot, theme: style.ThemeName) -> None:
-    application = QApplication.instance()
-    assert isinstance(application, QApplication)
-    style.use(theme, application)
-    try:
-        image = plot.widget.grab().toImage()
-        assert image.pixelColor(3, 3).name() == style.theme.surface
-    finally:
-        style.use("dark", application)
-
-
 def _mouse(
     widget: QWidget, kind: QEvent.Type, place: QPointF, held: Qt.MouseButton = Qt.MouseButton.NoButton
 ) -> QEvent:

@@ -216,17 +216,6 @@ def test_plots_go_with_the_window_s_parts_and_come_back(
     assert window.commands["plots"].isChecked()
 
 
-def test_full_screen_without_a_stage_has_a_key_of_its_own(qtbot: QtBot, make_window: MakeWindow) -> None:
-    window = make_window()
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow)
-    press(window, "Shift+F11")
-    assert window.isFullScreen()
-    assert not window.presenting.on
-    press(window, "Shift+F11")
-    assert not window.isFullScreen()
-
-
 def test_a_window_that_is_closed_on_the_stage_comes_back_as_it_was(make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window(settings=SettingsFile(tmp_path / "settings.json"))
     window.resize(800, 560)

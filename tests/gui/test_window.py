@@ -153,23 +153,6 @@ def test_a_picture_from_before_a_seek_takes_no_step_back(
     qtbot.waitUntil(lambda: window.transport.line.position_s > 3.0)
 
 
-def test_a_seek_resets_the_state_as_r_does_and_says_so_also_in_a_pause(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
-    window = make_window(loop=True)
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.window_panel.strip.seen > 0)
-    window.player.seek(0.7)
-    qtbot.waitUntil(lambda: "reset by seeking" in window.state_panel.caption.remark)
-    assert window.transport.line.position_s >= 0.7
-    qtbot.keyClick(window, Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: "reset by hand" in window.state_panel.caption.remark)
-    window.player.toggle()
-    window.player.seek(0.5)
-    qtbot.waitUntil(lambda: 0.5 <= window.transport.line.position_s <= 0.56)
-    assert state(window) == "paused"
-
-
 @pytest.mark.parametrize("doing", ["seek", "reset"])
 def test_a_reset_or_a_seek_while_paused_is_seen_at_once(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, doing: str
@@ -181,10 +164,13 @@ def test_a_reset_or_a_seek_while_paused_is_seen_at_once(
     if doing == "seek":
         window.player.seek(0.5)
     else:
-        window.player.reset()
+        qtbot.keyClick(window, Qt.Key.Key_R)
     window.poll()
     seen = (window.readout.decision.said.words, window.state_panel.caption.remark, window.window_panel.strip.seen)
     assert seen == ("Nothing yet", "reset, waiting for frames", 0)
+    if doing == "seek":
+        qtbot.waitUntil(lambda: 0.5 <= window.transport.line.position_s <= 0.56)
+    assert state(window) == "paused"
     window.player.toggle()
     by = "seeking" if doing == "seek" else "hand"
     qtbot.waitUntil(lambda: f"reset by {by}" in window.state_panel.caption.remark)
@@ -279,14 +265,6 @@ def test_what_was_assumed_about_a_recording_is_said(qtbot: QtBot, make_window: M
     qtbot.waitUntil(window.banner.isVisible)
     assert "34×34" in window.banner.message.text()
     qtbot.waitUntil(lambda: window.view.shown > 1)
-
-
-def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
-    window = make_window("no-such-model")
-    window.open(str(recording))
-    qtbot.waitUntil(window.banner.isVisible)
-    assert "no-such-model" in window.banner.message.text()
-    assert words(window) == ("This model can't be used", "Choose another model with Ctrl+M")
 
 
 def test_an_error_in_the_middle_leaves_the_picture_and_shows_the_message(
