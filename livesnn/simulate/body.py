@@ -29,6 +29,8 @@ NARROW_SHARE = 0.35
 
 NEAR_SHARE = 0.4  # Share of the others who sit near the camera. The rest stand farther away.
 
+UPPER_ARM, FOREARM = 0.53, 0.46  # In arm lengths; together a little less than a stretched arm
+
 SIDES = np.array([-1.0, 1.0])  # Image direction of each arm's `out`: right arm, left arm
 
 
@@ -60,6 +62,21 @@ class Limbs(NamedTuple):
             return limbs
         far = np.linalg.norm(other.wrist - self.wrist, axis=-1, keepdims=True)
         return limbs._replace(wrist=limbs.wrist + (4 * share * (1 - share))[:, None, None] * far * bend)
+
+    def turned(self, other: Limbs, share: Array, early: float) -> Limbs:
+        """Return the pose on the way to ``other`` as joints turn there: each bone by the shortest way.
+
+        The upper arm is at share^``early`` [T], and the forearm at share^(1/``early``).
+        """
+        (upper, fore), (to_upper, to_fore) = self._bones(), other._bones()
+        upper = _between(upper, to_upper, share**early)
+        fore = _between(fore, to_fore, share ** (1 / early))
+        return self.blended(other, share)._replace(wrist=UPPER_ARM * upper + FOREARM * fore, elbow=upper)
+
+    def _bones(self) -> tuple[Array, Array]:
+        """Return the directions [T, 2, 3] of upper arm and forearm, by inverse kinematics as in `joints`."""
+        elbow, wrist = _reached(self, UPPER_ARM, FOREARM, 1.0, 0.02)
+        return unit(elbow), unit(wrist - elbow)
 
 
 @dataclass(frozen=True)
@@ -184,21 +201,37 @@ def joints(body: Body, limbs: Limbs) -> Array:
     Two-bone inverse kinematics: the elbow lies on a circle, and the point nearest to ``limbs.elbow`` is taken. A
     wrist out of reach is moved nearer.
     """
-    reach = limbs.wrist * body.arm
-    distance = np.linalg.norm(reach, axis=-1, keepdims=True)
-    shortest = abs(body.upper_arm - body.forearm) + 0.5
-    reached = np.clip(distance, shortest, 0.995 * body.arm)
-    direction = reach / np.maximum(distance, 1e-9)
-    along = (body.upper_arm**2 - body.forearm**2 + reached**2) / (2 * reached)
-    aside = np.sqrt(np.maximum(body.upper_arm**2 - along**2, 0.0))
-    bend = limbs.elbow - direction * np.sum(limbs.elbow * direction, axis=-1, keepdims=True)
-    bend /= np.maximum(np.linalg.norm(bend, axis=-1, keepdims=True), 1e-9)
-    elbow = along * direction + aside * bend
-    wrist = reached * direction
+    elbow, wrist = _reached(limbs, body.upper_arm, body.forearm, body.arm, 0.5)
     fingers = (wrist - elbow) / body.forearm + limbs.hand
     fingers /= np.maximum(np.linalg.norm(fingers, axis=-1, keepdims=True), 1e-9)
     arms = np.stack([np.zeros_like(wrist), elbow, wrist, wrist + body.hand * fingers], axis=2)
     return _in_image(body, limbs, arms)
+
+
+def _reached(limbs: Limbs, upper_arm: float, forearm: float, arm: float, slack: float) -> tuple[Array, Array]:
+    """Return elbow and wrist [T, 2, 3] from the shoulder, in the unit of the lengths, of wrists within reach."""
+    reach = limbs.wrist * arm
+    distance = np.linalg.norm(reach, axis=-1, keepdims=True)
+    shortest = abs(upper_arm - forearm) + slack
+    reached = np.clip(distance, shortest, 0.995 * (upper_arm + forearm))
+    direction = reach / np.maximum(distance, 1e-9)
+    along = (upper_arm**2 - forearm**2 + reached**2) / (2 * reached)
+    aside = np.sqrt(np.maximum(upper_arm**2 - along**2, 0.0))
+    bend = limbs.elbow - direction * np.sum(limbs.elbow * direction, axis=-1, keepdims=True)
+    bend /= np.maximum(np.linalg.norm(bend, axis=-1, keepdims=True), 1e-9)
+    return along * direction + aside * bend, reached * direction
+
+
+def unit(vectors: Array) -> Array:
+    """Return vectors [..., 3] at length 1."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def _between(one: Array, other: Array, share: Array) -> Array:
+    """Return unit vectors [T, 2, 3] on the arc between two, at a share [T] of it (Shoemake 1985)."""
+    angle = np.arccos(np.clip(np.sum(one * other, axis=-1, keepdims=True), -1, 1))
+    share = share[:, None, None]
+    return unit(np.sin((1 - share) * angle) * one + np.sin(share * angle) * other + 1e-6 * (one + other))
 
 
 def _in_image(body: Body, limbs: Limbs, arms: Array) -> Array:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,23 +13,14 @@ from livesnn.card import InputSpec
 from livesnn.errors import DataError, SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Events, Packet, Resolution
-from livesnn.events.slicer import Frame, Slicer
-from livesnn.simulate.body import Array, Breadth, Limbs, Random, log_uniform, swung
-from livesnn.simulate.everyday import MOVEMENTS
+from livesnn.events.slicer import Slicer
+from livesnn.simulate.body import Array, Breadth, Limbs, Random, swung
 from livesnn.simulate.motions import (
-    CURTAIN,
     EVERYDAY,
     GESTURES,
     IDLE,
-    NOBODY,
     NOTHING,
-    OBJECTS,
-    PAN,
     PEOPLE,
-    RAISING,
-    SHAKE,
-    TWO_PEOPLE,
-    WALKING,
     names_like,
     perform,
 )
@@ -39,7 +29,7 @@ from livesnn.simulate.surroundings import AROUND_SHARES, textured, with_surround
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 10
+VERSION = 11
 """Version of the simulated events. Raise it with every change of them, so that stale caches are not used."""
 
 WARM_UP_US = 20_000
@@ -54,25 +44,6 @@ IDLE_LAMP_SHARE = 0.4  # Share of idle people under a flickering lamp, which mus
 
 POSE_S = (0.3, 2.0)
 """How long idle people keep a pose. Short, since models decide wrongly on the change from one pose to the next."""
-
-NOTHING_SHARE = 0.12  # Share of those who practise who perform nothing
-
-NOTHING_SHARES = {
-    WALKING: 0.3, IDLE: 0.16, TWO_PEOPLE: 0.14, OBJECTS: 0.12, SHAKE: 0.12, PAN: 0.06, CURTAIN: 0.06, NOBODY: 0.04,
-}  # fmt: skip
-"""What these do."""
-
-_OFTEN = sum(movement.weight for movement in MOVEMENTS.values())
-PRACTISED = {
-    **dict.fromkeys(GESTURES[:-1], 0.06), **dict.fromkeys(EVERYDAY, 0.2 / len(EVERYDAY)), RAISING: 0.05,
-    **{name: 0.15 * (each.weight / _OFTEN) + 0.2 / len(EVERYDAY) for name, each in MOVEMENTS.items()},
-}  # fmt: skip
-"""What the others perform, apart from rests, and how often."""
-
-PERFORMED_S, SWIFT_S, LONG_S = (0.5, 4.0), (0.2, 0.8), (60.0, 60.0)
-"""How long (log-uniform), how long the change to it takes (log-uniform), and how long nothing is performed."""
-
-REST_SHARE, REST_S = 0.45, (0.2, 1.5)  # How often a rest follows, and how long it is
 
 FEWEST_EV_S, FEWEST_SHARE, ATTEMPTS = 800.0, 0.1, 4
 """A clip of a wide person needs so many events a second besides the sensor's noise, and at least this share of the
@@ -99,8 +70,14 @@ class Segment(NamedTuple):
     end_us: int
 
 
-Turn = tuple[str, float, float]
-"""What a person performs next, how many seconds the change to it takes, and how long it then lasts."""
+class Turn(NamedTuple):
+    """What a person performs next, how many seconds the change to it takes, and how long it then lasts."""
+
+    gesture: str
+    change_s: float
+    held_s: float
+    performed: Callable[[Array], Limbs] | None = None  # the limbs [T] at times in s [T]; None: as everybody does
+    early: float | None = None  # how joints turn on the way (`Limbs.turned`); None: hands go straight
 
 
 class Take(NamedTuple):
@@ -129,7 +106,7 @@ def gesture_clip(
             gesture, seed, seconds, use=use, resolution=resolution, breadth=breadth, attempt=attempt
         )
         events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
-        if breadth == "narrow" or _is_seen(events.size, scene, times_us[-1] / 1e6):
+        if breadth == "narrow" or is_seen(events.size, scene, times_us[-1] / 1e6):
             break
     events = _warmed_up(events)
     return events[events["t"] < round(seconds * 1e6)]
@@ -141,7 +118,7 @@ def _warmed_up(events: Events) -> Events:
     return events
 
 
-def _is_seen(events: int, scene: Scene, seconds: float) -> bool:
+def is_seen(events: int, scene: Scene, seconds: float) -> bool:
     """Whether enough of so many events are of something that moves."""
     pixel = scene.pixel
     noise_hz = pixel.noise_hz + pixel.leak_hz + pixel.hot_fraction * pixel.hot_hz
@@ -172,13 +149,13 @@ def performance(
     if gesture not in PEOPLE:
         raise SourceError(f"no gesture {gesture!r}: give one of {names_like(gesture)}")
     rng = gesture_random(use, seed, gesture, attempt)
-    scene = _scene((gesture,), rng, resolution, LAMP_SHARE, breadth)
+    scene = person_scene((gesture,), rng, resolution, LAMP_SHARE, breadth)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
     limbs = perform(gesture, times_us / 1e6, rng, breadth)
     return Performance(scene, limbs, times_us, rng)
 
 
-def _scene(
+def person_scene(
     gestures: tuple[str, ...], rng: Random, resolution: Resolution, lamp_share: float, breadth: Breadth
 ) -> Scene:
     """Return a random scene, with what moves in it besides the person."""
@@ -216,72 +193,25 @@ def gesture_stream(
     Each gesture comes once before any comes again. ``lamp_share`` is the probability of a flickering lamp.
     """
     rng = gesture_random(use, seed)
-    scene = _scene(gestures if len(gestures) == 1 else (), rng, resolution, lamp_share, breadth)
-    return _takes(scene, _rounds(gestures, segment_s, rng), rng, breadth)
+    scene = person_scene(gestures if len(gestures) == 1 else (), rng, resolution, lamp_share, breadth)
+    return takes(scene, rounds(gestures, segment_s, rng), rng, breadth)
 
 
-def practice_frames(seed: int, spec: InputSpec, count: int) -> tuple[npt.NDArray[np.uint8], list[str | None]]:
-    """Return frames of a wide person who performs gestures, other movements and rests, short and long, in any order.
-
-    Some people perform nothing at all. Returns uint8 [count, C, H, W], and what is performed in the middle of each
-    frame, one of `motions.PEOPLE`; None on the way from one performance to the next. Raises DataError if the frames
-    take too long.
-    """
-    filtered = gesture_random("train", seed).spawn(1)[0].random() < DENOISED_SHARE
-    for attempt in range(ATTEMPTS):
-        rng = gesture_random("train", seed, None, attempt)
-        nothing = str(rng.choice([*NOTHING_SHARES], p=[*NOTHING_SHARES.values()]))
-        performs = rng.random() >= NOTHING_SHARE
-        scene = _scene(() if performs else (nothing,), rng, RESOLUTION, LAMP_SHARE, "wide")
-        turns = _practice(rng) if performs else _rounds((nothing,), LONG_S, rng)
-        slicer, noise = Slicer(RESOLUTION, spec), DenoiseState(RESOLUTION)
-        frames: list[Frame] = []
-        segments: list[Segment] = []
-        events = 0
-        for take in _takes(scene, turns, rng, "wide"):
-            if take.end_us > LONGEST_S * 1e6:
-                raise DataError(f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s: give shorter slices")
-            packets: Iterable[Packet] = (Packet(take.events, now_us=take.end_us),)
-            for packet in denoise_packets(packets, noise) if filtered else packets:
-                frames += slicer.push(packet)
-            events += take.events.size
-            segments += [take.segment] * (take.segment not in segments[-1:])
-            if len(frames) >= count:
-                break
-        if not performs or _is_seen(events, scene, take.end_us / 1e6):
-            break
-    ends = [frame.t for frame in frames[:count]]
-    middles = [(begin + end) / 2 for begin, end in pairwise([0, *ends])]
-    performed = [
-        next((each.gesture for each in segments if each.start_us <= at < each.end_us), None) for at in middles
-    ]
-    return np.stack([frame.data for frame in frames[:count]]), performed
-
-
-def _practice(rng: Random) -> Iterator[Turn]:
-    rested = True
-    while True:
-        change_s = log_uniform(rng, *SWIFT_S)
-        rested = not rested and rng.random() < REST_SHARE
-        if rested:
-            yield IDLE, change_s, rng.uniform(*REST_S)
-        else:
-            performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
-            yield performed, change_s, log_uniform(rng, *PERFORMED_S)
-
-
-def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -> Iterator[Take]:
+def takes(
+    scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth, longest_change_s: float = CHANGE_S[1]
+) -> Iterator[Take]:
+    """Yield what happens in a scene, 0.1 s at a time."""
     film, before = None, None
     now_us = 0
-    for gesture, *times_s in turns:
-        change_us, held_us = map(_steps, times_s)
-        after_us = _steps(CHANGE_S[1])  # the next change starts where this gesture would have gone on
+    for gesture, change_s, held_s, performed, early in turns:
+        change_us, held_us = _steps(change_s), _steps(held_s)
+        after_us = _steps(longest_change_s)  # the next change starts where this gesture would have gone on
         times_us = np.arange(now_us, now_us + change_us + held_us + after_us, FRAME_US) + FRAME_US
-        limbs = perform(gesture, times_us / 1e6, rng, breadth)
+        limbs = perform(gesture, times_us / 1e6, rng, breadth) if performed is None else performed(times_us / 1e6)
         if film is None or before is None:
             film, before = Film(scene, limbs, rng), limbs
         bend = swung(rng) if breadth == "wide" else None
-        limbs = _changed(before, limbs, change_us // FRAME_US, bend)
+        limbs = _changed(before, limbs, change_us // FRAME_US, bend, early)
         end = (change_us + held_us) // FRAME_US
         segment = Segment(gesture, now_us + change_us, now_us + change_us + held_us)
         shapes = shapes_of(scene, limbs.part(0, end))
@@ -292,10 +222,10 @@ def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -
         before, now_us = limbs.part(end), segment.end_us
 
 
-def _rounds(gestures: tuple[str, ...], segment_s: tuple[float, float], rng: Random) -> Iterator[Turn]:
+def rounds(gestures: tuple[str, ...], segment_s: tuple[float, float], rng: Random) -> Iterator[Turn]:
     while True:
         for index in rng.permutation(len(gestures)):
-            yield gestures[index], rng.uniform(*CHANGE_S), rng.uniform(*segment_s)
+            yield Turn(gestures[index], rng.uniform(*CHANGE_S), rng.uniform(*segment_s))
 
 
 def _steps(seconds: float) -> int:
@@ -303,10 +233,11 @@ def _steps(seconds: float) -> int:
     return round(seconds * 1e6 / FRAME_US) * FRAME_US
 
 
-def _changed(before: Limbs, limbs: Limbs, steps: int, bend: Array | None) -> Limbs:
-    """Return ``limbs`` whose first ``steps`` poses come smoothly from ``before``, straight or on a ``bend``."""
+def _changed(before: Limbs, limbs: Limbs, steps: int, bend: Array | None, early: float | None) -> Limbs:
+    """Return ``limbs`` whose first ``steps`` poses come from ``before``: straight, on a ``bend``, or by joints."""
     share = np.linspace(0.0, 1.0, steps)
-    blend = before.part(0, steps).blended(limbs.part(0, steps), share * share * (3 - 2 * share), bend)
+    share, old, new = share * share * (3 - 2 * share), before.part(0, steps), limbs.part(0, steps)
+    blend = old.blended(new, share, bend) if early is None else old.turned(new, share, early)
     return Limbs(*[np.concatenate(parts) for parts in zip(blend, limbs.part(steps), strict=True)])
 
 

@@ -12,8 +12,9 @@ import torch
 from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.infer.decide import Decider
-from livesnn.simulate.gestures import Segment, clip_frames, practice_frames
+from livesnn.simulate.gestures import Segment, clip_frames
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOTHING, RAISING
+from livesnn.simulate.practice import practice_frames
 from livesnn.simulate.sources import SimulatedPerson
 from livesnn.snn import build_network
 from livesnn.train.batches import Batch

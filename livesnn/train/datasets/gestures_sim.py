@@ -6,6 +6,7 @@ from one simulator to the next, while training has what real people do besides.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,8 +18,9 @@ import numpy.typing as npt
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.events.slicer import count_gain
+from livesnn.files import require_file
 from livesnn.simulate.body import Breadth
-from livesnn.simulate.gestures import IDLE_LAMP_SHARE, RESOLUTION, VERSION, Use, clip_frames, practice_frames
+from livesnn.simulate.gestures import IDLE_LAMP_SHARE, RESOLUTION, VERSION, Use, clip_frames
 from livesnn.simulate.motions import (
     CURTAIN,
     EVERYDAY,
@@ -34,6 +36,8 @@ from livesnn.simulate.motions import (
     TWO_PEOPLE,
     WALKING,
 )
+from livesnn.simulate.practice import practice_frames
+from livesnn.simulate.recorded import OTHERS, load_movements
 from livesnn.simulate.sources import SimulatedPerson
 from livesnn.train.datasets.cache import cache_file, in_processes, keep, made_in_parts
 from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Clips, Frames, OnDisk, Parts, Stack, Streams, UncutStream
@@ -61,9 +65,10 @@ FORGIVEN = 3  # Frames after a movement in which any decision is right
 
 NAME = "gestures-sim"
 STREAMS = f"{NAME}-streams"
-KINDS = (*EVERYDAY, *NOTHING)  # What people in the streams do besides the gestures
+KINDS = (*EVERYDAY, *NOTHING, OTHERS)  # What people in the streams do besides the gestures
 
-_CLASS_OF = (*range(len(GESTURES)), *[GESTURES.index("other")] * len(EVERYDAY), *[UNKNOWN] * len(NOTHING))
+_OTHER = GESTURES.index("other")
+_CLASS_OF = (*range(len(GESTURES)), *[_OTHER] * len(EVERYDAY), *[UNKNOWN] * len(NOTHING), _OTHER)
 _LABELS = {name: label for label, name in enumerate((*GESTURES, *KINDS))}
 _CHUNK = 200  # clips in a cache file, which an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
@@ -73,7 +78,7 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return uncut streams of so many wide people to train on, and clips of others for validation."""
     spec = request.input
     return Parts(
-        load_streams(spec, request.people, request.stretch, request.seed),
+        load_streams(spec, request.people, request.stretch, request.seed, request.movements),
         load_gestures(spec, VALIDATION_PEOPLE, use="validation"),
     )
 
@@ -149,13 +154,22 @@ def _performed(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> F
     )
 
 
-def load_streams(spec: InputSpec, people: int, stretch: int, seed: int) -> Streams:
-    """Return a stream of each of so many people who practise; ``seed`` decides which stretches are cut out."""
+def load_streams(spec: InputSpec, people: int, stretch: int, seed: int, movements: Path | None = None) -> Streams:
+    """Return a stream of each of so many people who practise; ``seed`` decides which stretches are cut out.
+
+    ``movements``: a file of what real people did, which some of them do (`load_movements`).
+    """
+    octets = b"" if movements is None else require_file(movements, ".npz of movements") and movements.read_bytes()
+    real = hashlib.sha256(octets).hexdigest() if octets else ""
     chunks = [range(first, min(first + STREAMS_AT_ONCE, people)) for first in range(0, people, STREAMS_AT_ONCE)]
-    files = [_stream_files(chunk, spec) for chunk in chunks]
+    files = [_stream_files(chunk, spec, real) for chunk in chunks]
     missing = [chunk for chunk, pair in zip(chunks, files, strict=True) if not all(map(Path.exists, pair))]
     if missing:
-        in_processes(partial(_fill_streams, spec), missing, f"simulating people, in parts of {STREAMS_AT_ONCE}")
+        in_processes(
+            partial(_fill_streams, spec, movements, real),
+            missing,
+            f"simulating people, in parts of {STREAMS_AT_ONCE}",
+        )
     frames = Stack([OnDisk(frames) for frames, _ in files])
     labels = anticipated(np.concatenate([np.load(labels) for _, labels in files]).astype(np.int64) + IGNORED)
     return Streams(frames, labels, GESTURES, stretch, seed, KINDS, _CLASS_OF)
@@ -178,15 +192,16 @@ def anticipated(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return early
 
 
-def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
-    settings = (*_frame_settings(spec), STREAM_FRAMES, VERSION, KINDS, seeds)
+def _stream_files(seeds: range, spec: InputSpec, movements: str) -> tuple[Path, Path]:
+    settings = (*_frame_settings(spec), STREAM_FRAMES, VERSION, KINDS, movements, seeds)
     return cache_file(STREAMS, settings), cache_file(f"{STREAMS}-labels", settings)
 
 
-def _fill_streams(spec: InputSpec, seeds: range) -> None:
-    frames, performed = zip(*(practice_frames(seed, spec, STREAM_FRAMES) for seed in seeds), strict=True)
+def _fill_streams(spec: InputSpec, movements: Path | None, digest: str, seeds: range) -> None:
+    theirs = () if movements is None else load_movements(movements)
+    frames, performed = zip(*(practice_frames(seed, spec, STREAM_FRAMES, theirs) for seed in seeds), strict=True)
     labels = [[IGNORED if name is None else _LABELS[name] for name in names] for names in performed]
-    frames_file, labels_file = _stream_files(seeds, spec)
+    frames_file, labels_file = _stream_files(seeds, spec, digest)
     keep(frames_file, np.stack(frames))
     keep(labels_file, (np.array(labels) - IGNORED).astype(np.uint8))
 

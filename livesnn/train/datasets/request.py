@@ -56,6 +56,8 @@ class DataRequest:
     """File of MNIST, for simulated recordings."""
     people: Annotated[int, Range(1, 1_000_000), OnlyFor(("gestures-sim",))] = 1000
     """Number of simulated people, each with 12 s of gestures, other movements and rests."""
+    movements: Annotated[Path | None, OnlyFor(("gestures-sim",))] = None
+    """File of what real people did (docs/training.md), by which some of the simulated people move."""
     stretch: Annotated[int, Range(20, 240), OnlyFor(("gestures-sim",))] = 40
     """Frames of the pieces that are cut out of the simulated streams. Those of --burn-in aren't scored."""
     digits: Annotated[int, Range(10, 60_000), OnlyFor(("mnist-",))] = 60_000
