@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 import msgspec
 from llvmlite import binding
 
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule, TraceSpec
 from livesnn.console import sayable
 from livesnn.errors import TrainError
 from livesnn.train.datasets.registry import data_set, mirrored_labels
@@ -165,6 +165,12 @@ class Configuration(DataRequest):
     readout: ReadOut = "membrane"
     """Output: the last layer's membrane potentials, its spikes as in the paper, or two dense layers on leaky traces
     of all blocks' spikes, which remember the last second or two."""
+    members: Annotated[int, Range(1, 64)] = 1
+    """Read-outs of traces whose outputs are averaged."""
+    traced: Annotated[int, Range(1, 4096)] = 64
+    """Numbers that a read-out of traces remembers, each with five decays."""
+    hidden: Annotated[int, Range(1, 4096)] = 128
+    """Units of a read-out of traces between the traces and the classes."""
     reset: bool = True
     """Set a membrane potential to zero after a spike."""
     alpha: Annotated[float, Range(0, 1)] = 0.5
@@ -355,6 +361,7 @@ class Configuration(DataRequest):
             network=NetworkSpec(widths=widths, norm=self.norm, dropout=self.dropout, **more),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset, self.block_alphas),
             readout=self.readout,
+            traces=TraceSpec(members=self.members, width=self.traced, hidden=self.hidden),
             sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
         )

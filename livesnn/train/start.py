@@ -29,11 +29,12 @@ from livesnn.weights import WEIGHTS, Weights, load_weights
 def start_from(net: SpikingNetwork, start: Start) -> None:
     """Load a model's weights into a network to train; the rows of classes it doesn't know stay random.
 
-    If only one of the two has a read-out of traces, the whole read-out stays random. Raises TrainError if the model
-    has another network.
+    If their read-outs of traces differ, or only one has any, the whole read-out stays random. Raises TrainError if
+    the model has another network.
     """
     weights, fresh = start.weights, weights_of(net)
-    if "traces" in (kinds := {start.card.readout, net.card.readout}) and len(kinds) > 1:
+    theirs, ours = ((card.readout, card.traces) for card in (start.card, net.card))
+    if "traces" in (theirs[0], ours[0]) and theirs != ours:
         weights = {name: array for name, array in weights.items() if not name.startswith(READ_OUT)}
         weights |= {name: array for name, array in fresh.items() if name.startswith(READ_OUT)}
     elif start.card.classes != net.card.classes:
