@@ -71,7 +71,7 @@ class Movement(NamedTuple):
 def load_movements(path: Path, *, kept_aside: bool = False) -> tuple[Movement, ...]:
     """Return the movements in a file, of the people to train with or of those kept aside. Raises DataError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as octets, np.load(octets, allow_pickle=False) as file:
             takes = {name: file[name].astype(float) * METRES for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
