@@ -99,6 +99,13 @@ def test_damage_behind_the_part_that_was_indexed_first_is_said(tmp_path: Path) -
         eventually(lambda: any("are outside the sensor's" in line for line in recording.warnings))
 
 
+def test_a_file_without_a_header_is_told_by_its_events(tmp_path: Path) -> None:
+    events = events_at(np.arange(100) * 3)
+    path = write(tmp_path / "f.dat", encode(events))
+    assert np.array_equal(read(path), events)
+    assert any("it has no header" in line for line in describe(path).warnings)
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -76,8 +76,19 @@ def parse_format(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
     return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def stream_of(fields: dict[str, str]) -> EventStream:
-    """Return the stream that a file holds, as far as the header describes it."""
+def stream_of(fields: dict[str, str]) -> tuple[EventStream, list[str]]:
+    """Return the stream that a file holds, as far as the header describes it, and a line if that gives two sizes."""
+    sizes = _stated_sizes(fields)
+    stream = EventStream("events", _find_camera(fields), sizes[0] if sizes else _size_of_sensor(fields))
+    other = next((size for size in sizes if size != sizes[0]), None)
+    if other is None:
+        return stream, []
+    taken = sizes[0].words
+    return stream, [f"its header says that the sensor has {taken} and {other.words} pixels: {taken} is taken"]
+
+
+def _stated_sizes(fields: dict[str, str]) -> list[Resolution]:
+    """Return the sizes that the header gives, the one that takes precedence first."""
     options = parse_format(fields)[1]
     geometry = re.match(r"(\d+)x(\d+)", fields.get("geometry", ""))
     stated = (
@@ -86,8 +97,7 @@ def stream_of(fields: dict[str, str]) -> EventStream:
         (fields.get("width", ""), fields.get("height", "")),
     )
     sizes = (parse_size(width, height, most=1 << 14) for width, height in stated)
-    size = next(filter(None, sizes), None) or _size_of_sensor(fields)
-    return EventStream("events", _find_camera(fields), size)
+    return [size for size in sizes if size]
 
 
 def _size_of_sensor(fields: dict[str, str]) -> Resolution | None:
@@ -122,36 +132,52 @@ _DAT_1 = DAT._replace(decode=pixel_decoder(Pixel(x=(32, 0x1FF), y=(41, 0xFF), on
 
 
 def looks_like_dat(path: Path, head: bytes) -> bool:
-    """Return whether the header is a .dat's.
+    """Return whether the header is a .dat's, or, in a .dat without one, whether the first events are plausible.
 
     Metavision's own writer omits the line "Data file containing"; then the version and the type of the events tell.
     """
-    if not head.startswith(b"%"):
+    if not head.startswith(b"% ") and path.suffix.lower() != ".dat":
         return False
     octets = file_head(path, _SAMPLE_BYTES)
+    if not head.startswith(b"%"):
+        return path.suffix.lower() == ".dat" and _is_plausible(octets)
     header = read_text_header(octets)
     kinds = [bytes((kind, _EVENT_BYTES)) for kind in (*_EVENT_TYPES, _TRIGGER_TYPE)]
     typed = octets[header.start : header.start + 2] in kinds
     return b"Data file containing" in octets[: header.start] or ("version" in header.fields and typed)
 
 
+def _is_plausible(octets: bytes) -> bool:
+    """Return whether these are events: at least 16, with rising times and coordinates of a real sensor."""
+    words = DAT.words(octets)
+    times = (words & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    places = (words >> np.uint64(32)).astype(np.int64)
+    inside = ((places & 0x3FFF) < 2048) & ((places >> 14 & 0x3FFF) < 2048) & (places >> 28 <= 1)
+    return len(words) >= 16 and bool(inside.all() and (np.diff(times) >= 0).all())
+
+
 def open_dat(path: Path, progress: Progress = no_progress) -> WordReader:
     """Open a .dat file; raises FormatError unless its events have eight bytes and are inside the sensor."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         header = read_text_header(file.view(0, _SAMPLE_BYTES))
-        version = header.fields.get("version", "")
-        if version not in ("", "2", *_ATIS_VERSIONS):
-            raise FormatError(
-                f"{path}: DAT version {version[:20]!r} isn't supported: give a recording of version 1 or 2"
-            )
-        stream = stream_of(header.fields)
-        start = header.start + _check_type(file, header.start)
+        warnings = _check_version(path, header.fields.get("version"), header.start > 0)
+        stream, notes = stream_of(header.fields)
+        start = header.start + _check_type(file, header.start) if header.start else 0
         first_us = int.from_bytes(file.view(start, 4), "little")
         layout = DAT
-        if version in _ATIS_VERSIONS:
+        if header.fields.get("version") in _ATIS_VERSIONS:
             stream, layout = replace(stream, resolution=stream.resolution or _ATIS), _DAT_1
-        assumed = [] if version else ["the header doesn't say which version it is: 2 assumed"]
-        return WordReader(file, stream, layout, start, np.array([first_us]), warnings=assumed)
+        return WordReader(file, stream, layout, start, np.array([first_us]), warnings=warnings + notes)
+
+
+def _check_version(path: Path, version: str | None, has_header: bool) -> list[str]:
+    if not has_header:
+        return ["it has no header: events of eight bytes assumed, as their times and coordinates suggest"]
+    if version is None:
+        return ["the header doesn't say which version it is: 2 assumed"]
+    if version not in ("2", *_ATIS_VERSIONS):
+        raise FormatError(f"{path}: DAT version {version[:20]!r} isn't supported: give a recording of version 1 or 2")
+    return []
 
 
 def _check_type(file: BufferedFile, start: int) -> int:

@@ -1,8 +1,8 @@
 """Prophesee's .raw files: EVT 2.0, EVT 2.1 (in both orders of its halves) and EVT 3.0 after a text header (dat.py).
 
 In all three a word's four highest bits are its type, and TIME_HIGH words carry the higher bits of the time for the
-words after them. The header says which version a file is, and its first words must agree.
-Source: docs.prophesee.ai, data encoding formats.
+words after them. The header says which version a file is, and its first words must agree; without a header the words
+decide. Source: docs.prophesee.ai, data encoding formats.
 """
 
 from __future__ import annotations
@@ -214,6 +214,7 @@ EVT2 = WordLayout("evt2", "EVT 2.0", 4, _decode_evt2)
 EVT21 = WordLayout("evt21", "EVT 2.1", 8, _decode_evt21)
 EVT21_LEGACY = EVT21._replace(halves_swapped=True)
 EVT3 = WordLayout("evt3", "EVT 3.0", 2, _decode_evt3)
+LAYOUTS = (EVT2, EVT21, EVT21_LEGACY, EVT3)
 _VERSIONS = {"2.0": (EVT2,), "2.1": (EVT21, EVT21_LEGACY), "3.0": (EVT3,)}
 
 
@@ -250,14 +251,20 @@ def newest(
     return np.where(at < 0, before, contents[at])
 
 
-def misfits(words: Words, layout: WordLayout) -> float:
-    """Return the share of words that can't be of a layout: of no known type, with time going back, or unused bits."""
-    if len(words) < _ENOUGH_WORDS:
+def misfits(words: Words, layout: WordLayout, *, strictly: bool = False) -> float:
+    """Return the share of words that can't be of a layout, because of their type or because time goes back.
+
+    With ``strictly``, time that goes back by at most DISORDER_US counts too, and so do rows without an event in EVT
+    3.0, and TIME_HIGH words with bits set in the unused half in EVT 2.1.
+    """
+    if not words.size:
         return 0.0
     kinds, contents = kinds_and_contents(words, layout)
     highs = kinds == TIME_HIGH
-    flaws = [~np.isin(kinds, {2: KINDS_3, 4: KINDS_2, 8: KINDS_21}[layout.word_bytes])]
+    strange = ~np.isin(kinds, {2: KINDS_3, 4: KINDS_2, 8: KINDS_21}[layout.word_bytes])
     if layout is EVT3:
+        empty_rows = (kinds[1:] == ADDRESS_Y) & (kinds[:-1] == ADDRESS_Y)
+        strange[1:] |= strictly & empty_rows
         times, whole = contents[highs] << LOW_BITS_3, 1 << LOW_BITS_3 + HIGH_BITS_3
     else:
         bases = newest(kinds, contents, TIME_HIGH, -1)
@@ -265,17 +272,19 @@ def misfits(words: Words, layout: WordLayout) -> float:
         times = (bases[timed] << LOW_BITS) + (contents[timed] >> 22)
         whole = 1 << LOW_BITS + HIGH_BITS
     back_us = -np.diff(times) % whole
-    flaws.append((back_us > DISORDER_US) & (back_us < whole >> 1))
-    if layout.word_bytes == 8:
+    flaws = [strange, (back_us > (0 if strictly else DISORDER_US)) & (back_us < whole >> 1)]
+    if strictly and layout.word_bytes == 8:
         flaws.append(words[highs] & np.uint64(0xFFFFFFFF) != 0)
     return max(float(flaw.mean()) for flaw in flaws if flaw.size)
 
 
 def looks_like_evt(path: Path, head: bytes) -> bool:
-    """Return whether a file has a camera's header."""
-    if not head.startswith(b"% "):
+    """Return whether a file has a camera's header, or, in a .raw without one, whether its words fit one version."""
+    if not head.startswith(b"% ") and path.suffix.lower() != ".raw":
         return False
-    return not _CAMERA_KEYWORDS.isdisjoint(read_text_header(file_head(path, BLOCK_BYTES)).fields)
+    octets = file_head(path, BLOCK_BYTES)
+    has_header = not _CAMERA_KEYWORDS.isdisjoint(read_text_header(octets).fields)
+    return has_header or (path.suffix.lower() == ".raw" and any(_is_surely(octets, layout) for layout in LAYOUTS))
 
 
 def open_evt(path: Path, progress: Progress = no_progress) -> WordReader:
@@ -284,33 +293,37 @@ def open_evt(path: Path, progress: Progress = no_progress) -> WordReader:
         header = read_text_header(file.view(0, BLOCK_BYTES))
         layout = _choose_layout(file, header)
         start, state, warnings = _find_words(file, header.start, layout)
-        stream = stream_of(header.fields)
-        return WordReader(file, stream, layout, start, state, widest=_WIDEST, warnings=warnings)
+        stream, notes = stream_of(header.fields)
+        return WordReader(file, stream, layout, start, state, widest=_WIDEST, warnings=warnings + notes)
 
 
 def _choose_layout(file: BufferedFile, header: TextHeader) -> WordLayout:
-    """Return the layout that the header states; of both orders of EVT 2.1's halves, the one that the words show."""
-    stated = _stated_layouts(file.path, header.fields)
     sample = bytes(file.view(header.start, BLOCK_BYTES))
-    words = [layout.words(sample) for layout in stated]
-    flaws = [(misfits(*one), find_beginning(*one) is None) for one in zip(words, stated, strict=True)]
-    if min(flaws)[0] > _MAX_MISFITS:
+    stated = _stated_layouts(file.path, header.fields)
+    sure = {layout.title for layout in LAYOUTS if _is_surely(sample, layout)}
+    unsure = bool(stated) and len(sure) != 1
+    fitting = [layout for layout in stated or LAYOUTS if layout.title in sure or (unsure and _may_be(sample, layout))]
+    if stated and not fitting:
         raise FormatError(
             f"{file.path}: the header says {stated[0].title}, but the words after it can't be: "
             f"correct the header, or record it again"
         )
-    return stated[flaws.index(min(flaws))]
+    if len({layout.title for layout in fitting}) != 1:
+        raise FormatError(
+            f"{file.path}: it doesn't say which EVT version it is, and its first words don't show it: "
+            f'add a line "% evt 3.0" (or 2.0, 2.1) to its start, or record it again'
+        )
+    each_words = [layout.words(sample) for layout in fitting]
+    flaws = [(find_beginning(*of) is None, misfits(*of)) for of in zip(each_words, fitting, strict=True)]
+    return fitting[flaws.index(min(flaws))]
 
 
 def _stated_layouts(path: Path, fields: dict[str, str]) -> tuple[WordLayout, ...]:
-    """Return the layouts that the header allows, the likeliest first."""
+    """Return the layouts that the header allows, the likeliest first; none if it says nothing."""
     name, options = parse_format(fields)
     version = _FORMATS.get(name, name) if name else fields.get("evt", "")
     if not version:
-        raise FormatError(
-            f"{path}: its header doesn't say which EVT version it is: "
-            f'add a line "% evt 3.0" (or 2.0, 2.1) to its start, or record it again'
-        )
+        return ()
     if version not in _VERSIONS:
         raise FormatError(
             f"{path}: its events are coded as {version[:40]!r}, which isn't supported: "
@@ -318,6 +331,22 @@ def _stated_layouts(path: Path, fields: dict[str, str]) -> tuple[WordLayout, ...
         )
     layouts = _VERSIONS[version]
     return layouts[::-1] if options.get("endianness", fields.get("endianness")) == "legacy" else layouts
+
+
+def _may_be(octets: bytes, layout: WordLayout) -> bool:
+    """Return whether words can be what the header says: few misfits, or too few words to judge."""
+    words = layout.words(octets)
+    return len(words) < _ENOUGH_WORDS or misfits(words, layout) <= _MAX_MISFITS
+
+
+def _is_surely(octets: bytes, layout: WordLayout) -> bool:
+    """Return whether words are surely of a layout without a header: hardly a misfit, and a known time."""
+    words = layout.words(octets)
+    return (
+        len(words) >= _ENOUGH_WORDS
+        and find_beginning(words, layout) is not None
+        and misfits(words, layout, strictly=True) <= _MAX_MISFITS / 10
+    )
 
 
 def _find_words(file: BufferedFile, start: int, layout: WordLayout) -> tuple[int, State, list[str]]:
