@@ -49,19 +49,17 @@ def write_aedat2(path: Path, events: Events) -> None:
 
 
 def cifar10(root: Path, train: int = 4) -> Path:
-    """Write smooth random pictures as CIFAR-10's binary version: so many a class, and one to test."""
+    """Write smooth random pictures as CIFAR-10's JPEG files in one .npz: so many a class, and one to test."""
     import cv2
 
     rng = np.random.default_rng(0)
     label = np.tile(np.arange(10, dtype=np.uint8), train + 1)
     coarse = rng.integers(0, 256, (len(label), 9, 9, 3)).astype(np.uint8)
-    images = [cv2.resize(each, (32, 32), interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1) for each in coarse]
-    rows = np.array([np.append(each, image) for each, image in zip(label, images, strict=True)])
-    folder = root / "cifar-10-batches-bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, part in enumerate(np.array_split(rows[: 10 * train], 5), 1):
-        part.tofile(folder / f"data_batch_{number}.bin")
-    rows[10 * train :].tofile(folder / "test_batch.bin")
+    files = [cv2.imencode(".jpg", cv2.resize(each, (32, 32), interpolation=cv2.INTER_CUBIC))[1] for each in coarse]
+    offsets = np.cumsum([0, *map(len, files)])
+    is_test = np.arange(len(label)) >= 10 * train
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez(root / "cifar10.npz", jpeg=np.concatenate(files), offsets=offsets, label=label, test=is_test)
     return root
 
 

@@ -66,12 +66,9 @@ def test_an_image_without_contrast_is_silent_and_the_same_state_gives_the_same_e
 
 
 def test_recordings_have_as_many_events_as_the_real_set_s(data_dir: Path) -> None:
-    if not (file := data_dir / "cifar10" / "cifar10_12000.npz").is_file():
-        pytest.skip(f"needs {file}")
-    with np.load(file) as archive:  # of JPEG files
-        octets, offsets, of_test = (archive[name] for name in ("jpeg", "offsets", "test"))
-    chosen = np.flatnonzero(of_test)[::40]
-    images = [cv2.imdecode(octets[offsets[i] : offsets[i + 1]], cv2.IMREAD_COLOR_RGB) for i in chosen]
+    if not (data_dir / "cifar10").is_dir():
+        pytest.skip(f"needs cifar10 in {data_dir}")
+    images = load_cifar10(data_dir, test=True).images[::40]
     events = [recorded(image) for image in images]
     # 205,071 on average (github.com/jackd/stsc); the standard error of fifty is 13,000
     assert np.mean([each.size for each in events]) == pytest.approx(205_071, rel=0.15)
@@ -83,8 +80,8 @@ def test_clips_are_windows_of_the_recordings_and_the_validation_images_never_cha
     parts = data_set("cifar10-dvs-sim").load_parts(config)
     assert parts.split == Split(0.25, 0, windows=2, drawn_from=20)
     assert (len(parts.training), len(parts.validation)) == (30, 10)
-    images = load_cifar10(cifar10, test=False)
-    events = recorded(images.images[images.names.index(parts.validation.recordings[0])])
+    image = load_cifar10(cifar10, test=False).images[int(parts.validation.recordings[0].rpartition("/")[2])]
+    events = recorded(image)
     frames = stack_clip(events, DVS128, INPUT, len(events) // 1000)
     windows = frames[: len(frames) // 10 * 10].reshape(-1, 10, *frames.shape[1:])
     shown = [int(np.flatnonzero((windows == clip).all(axis=(1, 2, 3, 4)))[0]) for clip in parts.validation.frames[:2]]
@@ -100,16 +97,24 @@ def test_clips_are_windows_of_the_recordings_and_the_validation_images_never_cha
     assert not set(load(cifar10, "test", card).names) & set(parts.training.names)
 
 
-def test_the_official_binary_files_are_read(cifar10: Path) -> None:
-    images = load_cifar10(cifar10, test=False)
-    rows = np.fromfile(cifar10 / "cifar-10-batches-bin" / "data_batch_3.bin", np.uint8).reshape(-1, 3073)
-    assert images.labels[8:12].tolist() == rows[:, 0].tolist() == [8, 9, 0, 1]
-    assert images.names[8] == "data_batch_3/0"
-    np.testing.assert_array_equal(images.images[8][..., 2].ravel(), rows[0, -1024:])  # blue comes last
-    assert [found.there for found in check(cifar10)] == [20, 10]
+def test_the_official_binary_files_and_jpeg_files_are_read(cifar10: Path, tmp_path: Path) -> None:
+    for test, names in ((False, [f"data_batch_{k}.bin" for k in range(1, 6)]), (True, ["test_batch.bin"])):
+        jpeg = load_cifar10(cifar10, test=test)
+        folder = tmp_path / "official" / "cifar-10-batches-bin"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [
+            np.append(np.uint8(label), image.transpose(2, 0, 1))
+            for image, label in zip(jpeg.images, jpeg.labels, strict=True)
+        ]
+        for name, part in zip(names, np.array_split(np.array(rows, np.uint8), len(names)), strict=True):
+            part.tofile(folder / name)
+        binary = load_cifar10(tmp_path / "official", test=test)
+        np.testing.assert_array_equal(binary.images, jpeg.images)
+        np.testing.assert_array_equal(binary.labels, jpeg.labels)
+    assert [found.there for found in check(tmp_path / "official")] == [20, 10]
 
 
-def test_damaged_files_are_said_in_one_line(tmp_path: Path) -> None:
+def test_damaged_files_are_said_in_one_line(cifar10: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     (folder / "test_batch.bin").write_bytes(bytes(1000))
@@ -117,6 +122,16 @@ def test_damaged_files_are_said_in_one_line(tmp_path: Path) -> None:
         load_cifar10(tmp_path, test=True)
     with pytest.raises(DataError, match=r"data_batch_1.bin: No such file"):
         load_cifar10(tmp_path, test=False)
+    file = cifar10 / "cifar10.npz"
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    arrays["jpeg"][arrays["offsets"][0] : arrays["offsets"][1]] = 0
+    np.savez(file, **arrays)
+    with pytest.raises(DataError, match=r"cifar10.npz can't be read \(an image can't be decoded\): get cifar-10"):
+        load_cifar10(cifar10, test=False)
+    file.write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"cifar10.npz can't be read"):
+        load_cifar10(cifar10, test=False)
 
 
 def test_the_input_s_side_and_the_stem_are_flags_and_come_with_the_model_of_init() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +24,7 @@ from livesnn.train.datasets.layout import Finding, absent, counted
 from livesnn.train.datasets.recorded import spread, windows_of
 from livesnn.train.datasets.request import DataRequest, SplitName
 from livesnn.train.datasets.split import draw_by_class, few_for_validation, side_by_class
+from livesnn.untrusted import DAMAGE
 
 INPUT = InputSpec(64, 64, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = DVS128
@@ -82,12 +84,21 @@ def check(data: Path) -> list[Finding]:
 
 
 def load_cifar10(data: Path, *, test: bool) -> Cifar10:
-    """Read CIFAR-10's binary version; raises DataError if it isn't there or is damaged."""
-    folders = (data, *(data / name / _BINARY for name in ("", "cifar10", "cifar-10")))
-    known = [name for names in _FILES.values() for name in names]
-    folder = next((each for each in folders if any((each / name).is_file() for name in known)), None)
-    if folder is None:
-        raise absent(NAME, "CIFAR-10", data, f"{_BINARY}/data_batch_1.bin …", TAKES)
+    """Read CIFAR-10's binary version, or a .npz file of its images as JPEG files.
+
+    Such a file has ``jpeg``, all files one after another, ``offsets`` [N + 1], ``label`` and ``test``. Raises
+    DataError if there is neither, or something is damaged.
+    """
+    for folder in (data, data / "cifar10", data / "cifar-10"):
+        for binary in (folder, folder / _BINARY):
+            if any((binary / name).is_file() for names in _FILES.values() for name in names):
+                return _read_binary(binary, test=test)
+        if files := sorted(folder.glob("cifar10*.npz")):
+            return _read_npz(files[0], test=test)
+    raise absent(NAME, "CIFAR-10", data, f"{_BINARY}/data_batch_1.bin …", TAKES)
+
+
+def _read_binary(folder: Path, *, test: bool) -> Cifar10:
     images: list[Image] = []
     labels: list[int] = []
     names: list[str] = []
@@ -102,6 +113,29 @@ def load_cifar10(data: Path, *, test: bool) -> Cifar10:
         labels += rows[:, 0].tolist()
         names += [f"{path.stem}/{number}" for number in range(len(rows))]
     return Cifar10(images, np.array(labels, np.int64), tuple(names))
+
+
+def _read_npz(file: Path, *, test: bool) -> Cifar10:
+    try:
+        with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
+            octets, offsets, labels, of_test = (archive[key] for key in ("jpeg", "offsets", "label", "test"))
+        chosen = np.flatnonzero(of_test == test)
+        images = [_decoded(octets[offsets[i] : offsets[i + 1]]) for i in chosen]
+    except (*DAMAGE, cv2.error) as error:
+        raise DataError(f"{file} can't be read ({reason_of(error)}): get {TAKES.format(data=file.parent)}") from error
+    if not images or not all(image.shape == (32, 32, 3) for image in images) or labels.max() > 9:
+        part = "test" if test else "training"
+        raise DataError(f"{file} has no {part} images of CIFAR-10: get {TAKES.format(data=file.parent)}")
+    part = "test" if test else "train"
+    return Cifar10(images, labels[chosen].astype(np.int64), tuple(f"{part}/{i}" for i in chosen))
+
+
+def _decoded(octets: npt.NDArray[np.uint8]) -> Image:
+    """Return a JPEG file as RGB; raises cv2.error or ValueError if it is damaged."""
+    picture = cv2.imdecode(octets, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("an image can't be decoded")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def simulated_clips(images: Cifar10, chosen: Index, *, spec: InputSpec, windows: int) -> Clips:
