@@ -33,14 +33,15 @@ TRAINING_GROUPS = {  # Fields of Configuration by their group on the help page.
     "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
     "Data": (
         "delta_t_us", "n_events", "side", "cell_pixels", "light_flicker", "lift_to", "validation", "protocol", "only",
-        "windows", "people", "stretch", "digits", "images", "simulated", "simulated_pool", "mnist",
+        "windows", "people", "movements", "stretch", "digits", "images", "simulated", "simulated_pool", "mnist",
     ),
     "Network": (
         "width", "widths", "stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits",
         "norm", "measured_norms", "dropout",
     ),
     "Neuron": (
-        "readout", "reset", "alpha", "block_alphas", "threshold", "surrogate", "surrogate_width", "surrogate_peak",
+        "readout", "traced", "hidden", "members", "reset", "alpha", "block_alphas", "threshold", "surrogate",
+        "surrogate_width", "surrogate_peak",
     ),
     "Hybrid method": ("analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch"),
     "Loss and optimiser": (

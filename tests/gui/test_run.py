@@ -264,15 +264,16 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
 
 DIALOG = """
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 from livesnn.app import style
-from livesnn.app.source_dialogs import StreamDialog
+from livesnn.app.source_dialogs import CameraDialog
 
 application = QApplication([])
 style.use("dark", application)
-dialog = StreamDialog("tcp://localhost:7777")
+dialog = CameraDialog(discover=lambda notify: [])
 dialog.open()
-QTimer.singleShot(200, lambda: (print(dialog.cancel.icon().isNull()), application.quit()))
+buttons = dialog.findChildren(QPushButton)
+QTimer.singleShot(200, lambda: (print(all(each.icon().isNull() for each in buttons)), application.quit()))
 application.exec()
 """
 
