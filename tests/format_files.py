@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +18,13 @@ import numpy.typing as npt
 
 from livesnn.bench.throughput import SENSOR, START_US, write_aedat4
 from livesnn.events.packet import Events, Resolution
+from tests.aedat3_writer import header, polarity
 from tests.bag_writer import write_bag
+from tests.ecf_writer import write_ecf
 
 SMALL_SENSOR = Resolution(128, 128)
-_PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
 _MESSAGE_EVENTS = 1000  # of bags
-ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
-
-_ECF_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")], align=True)
 
 Words = npt.NDArray[np.unsignedinteger]
 
@@ -68,12 +65,7 @@ def _encode_aedat2(events: Events) -> bytes:
 
 
 def _encode_aedat3(events: Events) -> bytes:
-    words = np.empty((events.size, 2), "<u4")
-    words[:, 0] = 1 | events["p"].astype(np.uint32) << 1 | events["y"].astype(np.uint32) << 2
-    words[:, 0] |= events["x"].astype(np.uint32) << 17
-    words[:, 1] = events["t"]
-    parts = [words[first : first + _PACKET_EVENTS] for first in range(0, events.size, _PACKET_EVENTS)]
-    return b"".join(struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, *(len(part),) * 3) + part.tobytes() for part in parts)
+    return b"".join(polarity(events[first : first + 8192]) for first in range(0, events.size, 8192))
 
 
 def encode_nmnist(events: Events) -> bytes:
@@ -153,7 +145,6 @@ def _encode_dat(events: Events) -> bytes:
 
 
 _AEDAT2_HEAD = "#!AER-DAT2.0\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n#End Of ASCII Header\r\n"
-_AEDAT3_HEAD = "#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"
 _DAT_HEAD = f"% Data file containing CD events\n% Version 2\n% Width {SENSOR.width}\n% Height {SENSOR.height}\n\0\x08"
 
 
@@ -186,7 +177,7 @@ def _dsec(path: Path, packets: Iterator[Events]) -> None:
 
 def _ecf(path: Path, packets: Iterator[Events]) -> None:
     events = np.concatenate(list(packets))
-    write_ecf(path, events, [encode_ecf], ECF_CHUNK_EVENTS)
+    write_ecf(path, events, ["masked"], chunk_events=16384)  # as Prophesee's files
 
 
 def _es(path: Path, packets: Iterator[Events]) -> None:
@@ -228,7 +219,7 @@ MADE_FILES: dict[str, MadeFile] = {
     "aedat4 (LZ4)": MadeFile(SENSOR, ".aedat4", write_aedat4),
     "aedat1": _encoded(SMALL_SENSOR, ".aedat", "#!AER-DAT1.0\r\n# Timestamps tick is 1 us\r\n", _encode_aedat1),
     "aedat2": _encoded(SMALL_SENSOR, ".aedat", _AEDAT2_HEAD, _encode_aedat2),
-    "aedat3": _encoded(SMALL_SENSOR, ".aedat", _AEDAT3_HEAD, _encode_aedat3),
+    "aedat3": _encoded(SMALL_SENSOR, ".aedat", header().decode(), _encode_aedat3),
     "evt2": _prophesee("2", _encode_evt2),
     "evt21": _prophesee("21", _encode_evt21),
     "evt3": _prophesee("3", encode_evt3),
@@ -243,69 +234,3 @@ MADE_FILES: dict[str, MadeFile] = {
     "npz": MadeFile(SENSOR, ".npz", _npz),
     "csv": MadeFile(SENSOR, ".csv", _csv, share=0.2),
 }
-
-
-def encode_ecf(events: Events) -> bytes:
-    """Return one chunk of a file in Prophesee's ECF, in the style whose columns are masks."""
-    t, x, y, p = (events[axis].astype(int).tolist() for axis in "txyp")
-    parts = [struct.pack("<IQ", len(t) << 2, t[0]), *ecf_times(t)]
-    parts += ecf_runs(y, 31, lambda value, run: struct.pack("<H", value << 5 | run))
-    parts += [*_masks(x), *ecf_runs(p, 127, lambda value, run: bytes([value << 7 | run]))]
-    return b"".join(parts)
-
-
-def ecf_runs(values: list[int], limit: int, word: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Yield numbers as runs of equal ones, each made a word by ``word(value, length)``."""
-    for value, group in groupby(values):
-        run = len(list(group))
-        yield word(value, run) if run < limit else word(value, limit) + struct.pack("<H", run)
-
-
-def ecf_times(t: list[int]) -> Iterator[bytes]:
-    """Yield the times of a chunk, as steps and how many events follow each."""
-    now = t[0]
-    for value, group in groupby(t):
-        run, step, wide = len(list(group)), max(value - now, 0), False
-        now = max(value, now)
-        while step >= 15 or (step and wide):
-            wide = True
-            yield bytes([0xF0 | step & 15])
-            step >>= 4
-        yield bytes([step << 4 | run]) if run < 15 else bytes([step << 4 | 15]) + struct.pack("<H", run)
-
-
-def _masks(x: list[int]) -> Iterator[bytes]:
-    i = 0
-    while i < len(x):
-        first, mask = x[i], 0
-        i += 1
-        for ahead in range(1, 6):
-            if i < len(x) and x[i] == first + ahead:
-                mask |= 1 << (5 - ahead)
-                i += 1
-        yield struct.pack("<H", first << 5 | mask)
-
-
-def write_ecf(
-    path: Path,
-    events: Events,
-    encoders: Sequence[Callable[[Events], bytes]],
-    chunk_events: int,
-    geometry: str = "1280x720",
-) -> Path:
-    """Write an ECF file like Prophesee's, with its chunks in the style of each encoder by turns."""
-    with h5py.File(path, "w") as file:
-        file.attrs["geometry"] = geometry
-        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        made.set_chunk((chunk_events,))
-        made.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, (0, 0, 0))
-        space = h5py.h5s.create_simple((len(events),), (h5py.h5s.UNLIMITED,))
-        group = file.create_group("CD")
-        kind = h5py.h5t.py_create(_ECF_DTYPE, logical=True)
-        dataset = h5py.h5d.create(group.id, b"events", kind, space, made)
-        for number, first in enumerate(range(0, len(events), chunk_events)):
-            chunk = np.zeros(chunk_events, events.dtype)  # the last one is filled up, as HDF5 does
-            part = events[first : first + chunk_events]
-            chunk[: len(part)] = part
-            dataset.write_direct_chunk((first,), encoders[number % len(encoders)](chunk))
-    return path

@@ -16,6 +16,7 @@ from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.resolve import resolve
 from tests.aedat3_writer import header, polarity
+from tests.format_files import MADE_FILES
 
 SENSOR = Resolution(128, 128)
 GESTURE_S = 1.2  # two windows of ten frames of 50 ms
@@ -40,14 +41,6 @@ def a_gesture(label: int) -> Events:
     return events
 
 
-def write_aedat2(path: Path, events: Events) -> None:
-    """Write what jAER does for a DVS128: x to the left, y up, ON as 0 (DESIGN, AEDAT 2.0)."""
-    x, y = (127 - events[axis].astype("<u4") for axis in "xy")
-    words = np.stack([y << 8 | x << 1 | ~events["p"] & 1, events["t"].astype("<u4")], axis=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + words.astype(">u4").tobytes())
-
-
 def cifar10(root: Path, train: int = 4) -> Path:
     """Write smooth random pictures as CIFAR-10's JPEG files in one .npz: so many a class, and one to test."""
     import cv2
@@ -66,8 +59,10 @@ def cifar10(root: Path, train: int = 4) -> Path:
 def cifar10_dvs(root: Path, numbers: tuple[int, ...] = (0, 1, 2, 3, 699, 700, 999)) -> Path:
     """Write CIFAR10-DVS with so many recordings a class."""
     for label, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
         for number in numbers:
-            write_aedat2(root / name / f"cifar10_{name}_{number}.aedat", some_events(400, 0.5, label))
+            path, events = root / name / f"cifar10_{name}_{number}.aedat", some_events(400, 0.5, label)
+            MADE_FILES["aedat2"].write(path, iter([events]))
     return root
 
 

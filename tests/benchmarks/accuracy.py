@@ -36,7 +36,7 @@ from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate
 from livesnn.video import emulate
 from tests.fake_source import joined
-from tests.webcam_pictures import gesture_pictures
+from tests.fake_webcam import gesture_pictures
 
 Change = Callable[[Events, Resolution], Events]
 Shares = dict[str, float]

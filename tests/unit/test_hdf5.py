@@ -21,7 +21,6 @@ from livesnn.events.recording import NOTHING, describe, open_recording
 from livesnn.untrusted import ENTRIES, STREAMS
 from tests.ecf_writer import CHUNK_EVENTS, STYLES, write_ecf
 from tests.fake_source import joined
-from tests.format_files import encode_ecf
 from tests.reading import packets_of, read
 
 RULES = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -82,7 +81,7 @@ def test_a_damaged_chunk_of_ecf_is_left_out_and_said(tmp_path: Path) -> None:
     path = write_ecf(tmp_path / "f.hdf5", events)
     with h5py.File(path, "r+") as file:
         dataset = file["CD/events"].id
-        dataset.write_direct_chunk((CHUNK_EVENTS,), encode_ecf(events[:CHUNK_EVENTS])[:-20])
+        dataset.write_direct_chunk((CHUNK_EVENTS,), STYLES["masked"](events[:CHUNK_EVENTS])[:-20])
     expected = np.delete(events, np.s_[CHUNK_EVENTS : 2 * CHUNK_EVENTS])
     with open_recording(path) as recording:
         assert np.array_equal(joined(recording), expected)

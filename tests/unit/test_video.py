@@ -33,8 +33,8 @@ from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
 from livesnn.sources import describe, event_source, open_events, open_source
 from livesnn.video.video_file import Reading, Video, VideoInfo, fit, open_video, video_clips
 from tests.fake_source import joined
+from tests.fake_webcam import gesture_pictures
 from tests.synthetic import moving_bar, write_model, write_recording
-from tests.webcam_pictures import gesture_pictures
 
 pytestmark = pytest.mark.timeout(60)
 

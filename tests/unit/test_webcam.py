@@ -27,9 +27,8 @@ from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import open_video
 from livesnn.video.webcam import WebcamConnection, open_webcam, webcams
 from tests.fake_source import PATIENCE_S
-from tests.fake_webcam import FakeCapture, LoopedFile, Picture
+from tests.fake_webcam import FPS, FakeCapture, LoopedFile, Picture, gesture_pictures
 from tests.synthetic import VIDEO_CARD, VIDEO_FPS
-from tests.webcam_pictures import FPS, gesture_pictures
 
 
 def picture(bar: int = -1, level: int = 80, size: tuple[int, int] = (240, 320)) -> Picture:
