@@ -5,14 +5,15 @@ Each framework trains the same network in a process of its own.
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
+import re
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -128,27 +129,26 @@ class Worker:
     """A framework's process. Calling it with the name and arguments of a `Trainee`'s method returns the result."""
 
     def __init__(self, framework: str, config: Configuration) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, framework, config), name=framework)
-        self._process.start()
-        theirs.close()
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"))
+        self._trainee = framework, config
 
-    def __call__(self, request: str, *arguments: object) -> Any:
-        try:
-            self._connection.send((request, arguments))
-            return self._connection.recv()
-        except (EOFError, OSError) as error:  # BrokenPipeError, where it ended before
-            self._process.join(10)
-            name, code = self._process.name, self._process.exitcode
-            raise LivesnnError(f"training with {name} ended with exit code {code}: see above") from error
+    def __call__(self, method: str, *arguments: object) -> Any:
+        future = self._pool.submit(_call, *self._trainee, method, arguments)
+        if (error := future.exception()) is not None:
+            raise LivesnnError(f"training with {self._trainee[0]} failed: {error!r}") from error
+        return future.result()
 
     def close(self) -> None:
-        self._connection.close()
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._pool.shutdown()
+
+
+@cache
+def _trainee(framework: str, config: Configuration) -> Trainee:
+    return Trainee(framework, config)
+
+
+def _call(framework: str, config: Configuration, method: str, arguments: tuple[object, ...]) -> Any:
+    return getattr(_trainee(framework, config), method)(*arguments)
 
 
 class Check(TypedDict):
@@ -157,17 +157,6 @@ class Check(TypedDict):
     parameters: int
     outputs: npt.NDArray[np.float32]
     density: float
-
-
-def serve(connection: Connection, framework: str, config: Configuration) -> None:
-    """Call methods of a `Trainee` on request, until the other side closes the connection."""
-    trainee = Trainee(framework, config)
-    while True:
-        try:
-            method, arguments = connection.recv()
-        except EOFError:
-            return
-        connection.send(getattr(trainee, method)(*arguments))
 
 
 class Trainee:
@@ -275,19 +264,13 @@ class Trainee:
 
 
 def peak_memory_mb() -> float | None:
-    """Return the process's peak resident memory; None where the system doesn't report it.
+    """Return the process's peak resident memory; None where the system isn't Linux.
 
-    On Linux `getrusage` isn't used, as its peak includes the memory of the process that started this one.
+    The peak of `getrusage` includes the memory of the process that started this one.
     """
-    if sys.platform == "win32":
-        return None
     status = Path("/proc/self/status")
-    if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(peak.split()[1]) / 2**10
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
+    return int(found[1]) / 2**10 if found else None
 
 
 def main(repeats: int = 5, peers: bool = False, densities: tuple[float, ...] = (CONFIG.rate_target,)) -> None:

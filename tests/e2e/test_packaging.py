@@ -24,7 +24,7 @@ from livesnn.cli.commands import COMMANDS
 from livesnn.cli.parser import UsageError
 from tests.served import free_port
 
-from .conftest import livesnn
+from .conftest import RunHere, livesnn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -59,24 +59,13 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
     assert Path(where).with_name("outputs").joinpath("page", "index.html").is_file()
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "livesnn",
-        "livesnn.cli.machine",
-        "livesnn.cli.models",
-        "livesnn.cli.recordings",
-        "livesnn.cli.serving",
-        "livesnn.cli.streams",
-        "livesnn.cli.teaching",
-        "livesnn.app.application",
-        "livesnn.outputs.lines",
-        "livesnn.outputs.many",
-        "livesnn.outputs.web",
-    ],
-)
-def test_the_app_and_the_live_path_load_no_torch(module: str) -> None:
-    program = f"import {module}, sys; print([m for m in ('torch', 'lightning', 'onnx') if m in sys.modules])"
+def test_the_app_and_the_live_path_load_no_torch() -> None:
+    modules = (
+        *(f"cli.{name}" for name in ("machine", "models", "recordings", "serving", "streams", "teaching")),
+        *("app.application", "outputs.lines", "outputs.many", "outputs.web"),
+    )
+    imports = "".join(f"import livesnn.{module}\n" for module in modules)
+    program = f"{imports}import sys; print([m for m in ('torch', 'lightning', 'onnx') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -178,14 +167,8 @@ def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token
     check = [sys.executable, REPOSITORY / "packaging/container/health.py", str(port)]
 
     def healthy(given: str) -> bool:
-        return (
-            subprocess.run(
-                check,
-                env=os.environ | {"LIVESNN_TOKEN": given, "http_proxy": "http://127.0.0.1:9"},
-                capture_output=True,
-            ).returncode
-            == 0
-        )
+        variables = os.environ | {"LIVESNN_TOKEN": given, "http_proxy": "http://127.0.0.1:9"}
+        return subprocess.run(check, env=variables, capture_output=True).returncode == 0
 
     assert not healthy(token)
     with livesnn(*command, LIVESNN_TOKEN=token) as server:
@@ -212,8 +195,8 @@ def test_the_health_check_asks_by_https_where_there_is_a_certificate() -> None:
     assert scheme_of(serve + b"--cert\0cert.pem\0--key\0key.pem\0") == "https"
 
 
-def test_a_token_that_could_be_guessed_is_refused() -> None:
-    with livesnn("serve", "simulate:gestures", "--web", f"0.0.0.0:{free_port()}", LIVESNN_TOKEN="short") as server:
-        _, errors = server.communicate(timeout=120)
-    assert server.returncode == 1
-    assert "LIVESNN_TOKEN is shorter than 16 characters" in errors
+def test_a_token_that_could_be_guessed_is_refused(run_here: RunHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESNN_TOKEN", "short")
+    ended = run_here("serve", "simulate:gestures", "--web", f"0.0.0.0:{free_port()}")
+    assert ended.code == 1
+    assert "LIVESNN_TOKEN is shorter than 16 characters" in ended.errors

@@ -158,7 +158,7 @@ def test_when_the_browser_is_killed_livesnn_knows(
 
 def test_a_recording_is_shown_to_its_end(browser: playwright.Browser, tmp_path: Path) -> None:
     recording = tmp_path / "arm_roll.aedat4"  # a busy machine opens a page in more than a shipped recording's 5 s
-    with livesnn("simulate", recording, "--scene", "arm_roll", "--seconds", "15") as simulating:
+    with livesnn("simulate", recording, "--scene", "arm_roll", "--seconds", "10") as simulating:
         simulating.communicate(timeout=100)
     assert simulating.returncode == 0
     with served(recording) as (process, url):

@@ -14,19 +14,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_site_is_built_without_a_warning_and_can_be_searched(tmp_path: Path) -> None:
     pytest.importorskip("sphinx", reason="livesnn[docs] is not installed")
     command = ["-m", "sphinx", "--builder", "html", "--fail-on-warning", "--keep-going", "--quiet"]
-    built = subprocess.run(
-        [
-            sys.executable,
-            *command,
-            "-d",
-            str(tmp_path / "doctrees"),
-            str(ROOT / "docs"),
-            str(tmp_path / "html"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    folders = ["-d", str(tmp_path / "doctrees"), str(ROOT / "docs"), str(tmp_path / "html")]
+    built = subprocess.run([sys.executable, *command, *folders], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     for page in ("index.html", "api.html", "search.html", "searchindex.js"):
         assert (tmp_path / "html" / page).stat().st_size > 0

@@ -22,7 +22,7 @@ pytest.importorskip("torch", reason="the networks are built with torch: pip inst
 # Networks of equal widths and of other choices are test_spike_engine's.
 widths = st.permutations([16, 32, 48, 64]).map(tuple)
 strides = st.sampled_from([1, 1, 2])
-sub_blocks = st.integers(1, 2)
+sub_blocks = st.sampled_from([1, 1, 2])
 networks = st.builds(
     NetworkSpec,
     widths=widths,

@@ -33,28 +33,29 @@ pytest.importorskip("torch", reason="the networks are built with torch: pip inst
 
 NEVER_LATE = float("inf")
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5)
-PLAIN = ModelCard(name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=NetworkSpec(widths=(16,) * 4))
-# For each choice of 64, 32 and 16 lanes the step is compiled anew, for up to 20 s: four choices are enough.
+SHALLOW = NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4)  # An export of 18 layers takes seconds
+PLAIN = ModelCard(name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=SHALLOW)
+# For each choice of 64, 32 and 16 lanes the step is compiled anew, for up to 20 s: three choices are enough.
 CARDS = {
     "plain": PLAIN,
     "wide": replace(PLAIN, network=NetworkSpec(widths=(64,) * 4)),
-    "no norm": replace(PLAIN, network=NetworkSpec(widths=(32, 32, 32, 64), norm=False)),
+    "no norm": replace(PLAIN, network=NetworkSpec(widths=(32, 16, 32, 64), norm=False)),
     "widths and strides": replace(
         PLAIN, network=NetworkSpec(widths=(32, 48, 64, 128), strides=(1, 2, 1, 2), final_pool=1)
     ),
     "deeper": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, sub_blocks=(1, 3, 2, 1), stem_pool_stride=1)),
     "another stem": replace(
-        PLAIN, network=NetworkSpec(widths=(32, 32, 32, 64), stem_kernel=5, stem_stride=1, final_pool=4)
+        PLAIN, network=NetworkSpec(widths=(32, 16, 32, 64), stem_kernel=5, stem_stride=1, final_pool=4)
     ),
     "8 bits": replace(
-        PLAIN, network=NetworkSpec(widths=(64, 64, 128, 32), strides=(1, 1, 2, 1), weight_bits=8, final_pool=1)
+        PLAIN, network=NetworkSpec(widths=(64, 48, 128, 32), strides=(1, 1, 2, 1), weight_bits=8, final_pool=1)
     ),
     "large stem": replace(
         PLAIN,
         input=replace(INPUT, width=32, height=24),
-        network=NetworkSpec(widths=(16,) * 4, stem_kernel=11, final_pool=1),
+        network=replace(SHALLOW, stem_kernel=11, final_pool=1),
     ),
-    "small stem": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, stem_kernel=3, weight_bits=8)),
+    "small stem": replace(PLAIN, network=replace(SHALLOW, stem_kernel=3, weight_bits=8)),
     "slow blocks": replace(PLAIN, neuron=NeuronSpec(0.4, block_alphas=(0.5, 0.0, 0.9, 0.95))),
     "no reset": replace(PLAIN, neuron=NeuronSpec(0.8, 0.3, reset=False)),
     "no reset, 8 bits": replace(
@@ -69,7 +70,7 @@ CARDS = {
     "narrower than its stem": replace(
         PLAIN,
         input=replace(INPUT, width=5, height=9),
-        network=NetworkSpec(widths=(16,) * 4, stem_kernel=7, stem_stride=3, final_pool=1),
+        network=replace(SHALLOW, stem_kernel=7, stem_stride=3, final_pool=1),
     ),
 }  # fmt: skip
 RELEASE = ("wide", "no norm", "deeper", "another stem", "large stem", "slow blocks", "traces")

@@ -35,7 +35,7 @@ CARD = ModelCard(
     name="held",
     classes=tuple("abcdefghijk"),
     input=InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5),
-    network=NetworkSpec(widths=(16,) * 4),
+    network=NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4),
 )
 
 

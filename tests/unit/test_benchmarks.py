@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import takewhile
@@ -33,7 +32,7 @@ from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
 from tests.benchmarks.format_peers import Library, Sums, agree, bench_formats
 from tests.benchmarks.sustained import bench_sustained, measure_window, write_hd
 from tests.benchmarks.sustained_window import HD, HD_PERIOD_US, Order, SimulatedEvk4
-from tests.benchmarks.train_peers import CONFIG, FRAMEWORKS, PEERS, Trainee, Worker, bench_train
+from tests.benchmarks.train_peers import CONFIG, FRAMEWORKS, PEERS, Trainee, bench_train
 from tests.fake_source import joined
 from tests.format_files import MADE_FILES
 from tests.networks import outputs_on_noise, write_network
@@ -124,15 +123,6 @@ def test_a_framework_trains_the_same_network(framework: str) -> None:
     assert found["density"] == pytest.approx(expected["density"], rel=1e-3)
     np.testing.assert_allclose(found["outputs"], expected["outputs"], atol=1e-4)
     assert theirs.train(1) > 0
-
-
-@pytest.mark.slow
-def test_a_framework_whose_process_has_ended_is_named() -> None:
-    with (
-        closing(Worker("no such framework", TINY)) as worker,
-        pytest.raises(LivesnnError, match="training with no such framework ended with exit code 1"),
-    ):
-        worker("weights")
 
 
 # --- format_peers ---
