@@ -51,7 +51,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Your own models": {
         "teach": Command("teaching", "teach", "Teach a model a gesture of your own from a few seconds of it."),
         "train": Command("models", "train", "Train a model on a data set.", "training_parser"),
-        "eval": Command("models", "evaluate", "Measure a model on a data set, or compare two."),
+        "eval": Command("models", "evaluate", "Measure a model on a data set."),
         "data": Command("models", "data", "Download or check a data set."),
         "export": Command("models", "export", "Export a model to one file for other programs and chips."),
     },

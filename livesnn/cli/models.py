@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from livesnn.card import ModelCard
 from livesnn.cli.options import AS_USUAL, DecisionFlags, Engine, Seconds
-from livesnn.cli.parser import Flag, Parser, UsageError
+from livesnn.cli.parser import Flag, Parser
 from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
 from livesnn.files import cannot_write, expanded, replace_file
@@ -139,8 +139,7 @@ def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
 
 def evaluate(
     *,
-    model: str | None = None,
-    compare: tuple[str, str] | None = None,
+    model: str,
     dataset: DataSetName,
     data: Path = Path("data"),
     split: SplitName = "validation",
@@ -151,7 +150,7 @@ def evaluate(
     to_card: bool = False,
     json: bool = False,
 ) -> int:
-    """Measure a model on a data set, or compare two.
+    """Measure a model on a data set.
 
     The accuracy is measured twice: with the state reset before each clip, and carried through all clips. The report
     then says where the model goes wrong.
@@ -160,9 +159,6 @@ def evaluate(
     ----------
     model
         Name of a model, or a model folder.
-    compare
-        Two models, by name or folder, to measure on the same clips: accuracies with their intervals, McNemar's test,
-        and the clips on which they differ. On validation these are the clips that neither was trained on.
     dataset
         The data set. gestures-sim is simulated once and cached.
     data
@@ -186,7 +182,6 @@ def evaluate(
     """
     from livesnn.infer.decide import Decider
     from livesnn.infer.load import load_model, model_folder
-    from livesnn.train import compare as comparing
     from livesnn.train.datasets.registry import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.evaluate import explain
@@ -200,17 +195,6 @@ def evaluate(
             "--threshold, --hysteresis, --smoothing, --leak, --class-threshold, --allow and --deny only apply with "
             "--stream: add it, or leave them out"
         )
-    if compare is not None:
-        if model is not None or stream is not None or to_card:
-            raise UsageError("--compare measures two models on clips: leave --model, --stream and --to-card out")
-        first, second = (load_model(name, engine) for name in compare)
-        clips, others = (data_set(dataset).load_split(data, split, each.card) for each in (first, second))
-        _say_skipped(clips.skipped, clips.warnings)
-        compared = comparing.compare((first, second), (clips, others), seed=seed)
-        write_json(compared) if json else write("\n".join(comparing.describe_comparison(compared)))
-        return 0
-    if model is None:
-        raise UsageError("name a model with --model NAME, or two with --compare NAME NAME")
     loaded = load_model(model, engine)
     card = loaded.card
     decider.check(card)

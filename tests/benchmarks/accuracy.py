@@ -9,8 +9,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import partial
+from math import sqrt
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -31,7 +32,6 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import gesture_clip
 from livesnn.simulate.motions import GESTURES, mirrored
 from livesnn.sources import event_source, open_source
-from livesnn.train.compare import score_interval
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate
 from livesnn.video import emulate
@@ -126,13 +126,13 @@ def _on_clips(model: Model, clips: dict[Path, RealClip], variant: str, change: C
         raise DataError(
             f"no clip is as long as a window of {model.card.name} ({variant}): give longer clips inside the picture"
         )
-    share = score_interval(right, n)
+    share, low, high = score_interval(right, n)
     return {
         "right": right,
         "n": n,
-        "share": share.value,
-        "low": share.low,
-        "high": share.high,
+        "share": share,
+        "low": low,
+        "high": high,
         "decided": {name: dict(counts.most_common()) for name, counts in decided.items()},
     }
 
@@ -239,10 +239,18 @@ def _emulated(pictures: npt.NDArray[np.uint8], times_us: npt.NDArray[np.int64]) 
     return np.concatenate(packets)
 
 
+def score_interval(right: int, n: int) -> tuple[float, float, float]:
+    """Return a share of ``n`` > 0 with the limits of Wilson's 95 % interval (1927, JASA 22:209)."""
+    z, share = 1.959964, right / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return share, middle - half, middle + half
+
+
 def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]:
     measured = evaluate(model, clips)
     found = {"reset": measured.accuracy_reset, "carried": measured.accuracy_carried}
-    return {name: astuple(score_interval(round(share * len(clips)), len(clips))) for name, share in found.items()}
+    return {name: score_interval(round(share * len(clips)), len(clips)) for name, share in found.items()}
 
 
 def _transfer(data: Path = Path("data"), model: str = "gestures") -> None:

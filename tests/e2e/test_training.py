@@ -83,24 +83,6 @@ def test_eval_repeats_the_validation_figures(uninterrupted: tuple[Path, dict], d
         assert again[name] == printed[name]
 
 
-@pytest.mark.slow
-def test_a_model_compared_with_itself_is_no_better_on_the_clips_that_it_was_validated_on(
-    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, run_here: RunHere
-) -> None:
-    run, printed = uninterrupted
-    on = ("--dataset", "nmnist", "--data", drawn_nmnist)
-    code, output, errors = run_here("eval", "--compare", run, run / "model", *on, "--json")
-    assert code == 0, errors
-    compared = json.loads(output)
-    assert compared["n"] == printed["n"]
-    assert [share["value"] for share in compared["reset"]["accuracy"]] == [printed["accuracy_reset"]] * 2
-    assert compared["reset"]["p"] == 1
-    assert compared["differing"] == []
-    for wrong in (("--model", run, "--compare", run, run), ()):
-        code, _, errors = run_here("eval", *wrong, *on)
-        assert (code, len(errors.splitlines())) == (2, 1)
-
-
 @pytest.fixture(scope="module")
 def killed(drawn_nmnist: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Kill a training once an epoch is kept; return where it wrote, and why nobody else could train there before."""
