@@ -24,7 +24,9 @@ CARD = ModelCard(
     "corners",
     ("up", "down"),
     InputSpec(SIDE, SIDE, SliceRule(delta_t_us=10_000)),
-    NetworkSpec(widths=(16, 16, 16, 16), strides=(1, 1, 2, 1), stem_kernel=3, stem_stride=1, final_pool=2),
+    NetworkSpec(
+        widths=(16,) * 4, strides=(1, 1, 2, 1), sub_blocks=(1,) * 4, stem_kernel=3, stem_stride=1, final_pool=2
+    ),
 )
 Where = tuple[slice, slice]
 LEFT, RIGHT, BELOW = (slice(None), slice(0, 8)), (slice(None), slice(8, 16)), (slice(8, 16), slice(None))

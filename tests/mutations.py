@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import json
 import math
 import re
 import resource
@@ -25,7 +24,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -139,24 +138,8 @@ def peak_bytes() -> int:
     return 0
 
 
-def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
-    """Return how many cases of each format ended how, the slowest, and each that is a bug."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
-    slowest = Outcome(0, "", "", "", 0.0)
-    bugs, done = [], 0
-    for outcome in outcomes:
-        counts[outcome.format][outcome.result] += 1
-        slowest = max(slowest, outcome, key=lambda one: one.seconds)
-        done += 1
-        if done % 10_000 == 0:
-            sys.stderr.write(f"{done:,} cases\n")
-        if outcome.result in BUGS:
-            bugs.append(outcome._asdict())
-            sys.stderr.write(f"{outcome}\n")
-    return {"cases": done, "formats": counts, "slowest": slowest._asdict(), "bugs": bugs}
-
-
-def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
+def run_all(arguments: argparse.Namespace) -> tuple[dict[str, Counter[str]], bool]:
+    """Return how many cases of each kind of file ended how, and whether any is a bug."""
     with tempfile.TemporaryDirectory() as spare:
         several = all_subjects(Path(spare), arguments.formats)
         folder = (arguments.keep or Path(spare)) / "current"
@@ -166,14 +149,16 @@ def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
             taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (taken + 2 * LIMIT_BYTES, taken + 2 * LIMIT_BYTES))
         faulthandler.enable()
-        found = summarise(_outcomes(several, arguments, folder), [subject.name for subject in several])
+        counts: dict[str, Counter[str]] = {subject.name: Counter() for subject in several}
+        failed = False
+        for outcome in _outcomes(several, arguments, folder):
+            counts[outcome.format][outcome.result] += 1
+            if outcome.result in BUGS:
+                failed = True
+                sys.stderr.write(f"{outcome}\n")
         faulthandler.cancel_dump_traceback_later()
         shutil.rmtree(folder)
-    return {
-        "seed": arguments.seed,
-        **found,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
+    return counts, failed
 
 
 def _outcomes(several: list[Subject], arguments: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
@@ -195,12 +180,12 @@ def _outcomes(several: list[Subject], arguments: argparse.Namespace, folder: Pat
             return
 
 
-def table(found: dict[str, Any]) -> str:
+def table(counts: dict[str, Counter[str]]) -> str:
     """Return a line for each kind of file: how many cases there were, and how many of each bug."""
     columns = ("cases", *BUGS)
-    lines = [f"{'seed ' + str(found['seed']):<22}" + "".join(f"{name:>20}" for name in columns)]
-    for name, counts in found["formats"].items():
-        figures = (counts.total(), *(counts[bug] for bug in BUGS))
+    lines = [f"{'':<22}" + "".join(f"{name:>20}" for name in columns)]
+    for name, ends in counts.items():
+        figures = (ends.total(), *(ends[bug] for bug in BUGS))
         lines.append(f"{name:<22}" + "".join(f"{figure:>20,}" for figure in figures))
     return "\n".join(lines)
 
@@ -208,7 +193,7 @@ def table(found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000, help="the number after the last case's")
-    parser.add_argument("--minutes", type=float, default=0.0, help="in place of a count; prints a table")
+    parser.add_argument("--minutes", type=float, default=0.0, help="in place of a count")
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--formats", nargs="*", default=[])
@@ -216,9 +201,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="the folder for the files of cases that are bugs, or of that case")
     arguments = parser.parse_args()
     if arguments.number is None:
-        found = run_all(arguments)
-        sys.stdout.write((table(found) if arguments.minutes else json.dumps(found, indent=1)) + "\n")
-        sys.exit(bool(found["bugs"]))
+        counts, failed = run_all(arguments)
+        sys.stdout.write(f"seed {arguments.seed}\n{table(counts)}\n")
+        sys.exit(failed)
     with tempfile.TemporaryDirectory() as folder:
         several = all_subjects(Path(folder), arguments.formats)
         subject = several[arguments.number % len(several)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -89,10 +88,10 @@ def test_only_the_files_of_a_case_are_kept(tmp_path: Path) -> None:
 @release
 def test_the_long_run_counts_every_case_once() -> None:
     command = [sys.executable, "-m", "tests.mutations", "--start", "10", "--count", "40", "--formats", "dat", "es"]
-    found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    assert found["cases"] == 30
-    assert {name: sum(count.values()) for name, count in found["formats"].items()} == {"dat": 15, "es": 15}
-    assert found["bugs"] == []
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert [line.split() for line in done.stdout.splitlines()[2:]] == [
+        [name, "15", *"0000"] for name in ("dat", "es")
+    ]
 
 
 @release

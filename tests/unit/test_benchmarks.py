@@ -42,7 +42,7 @@ CARD = ModelCard(
     "peers",
     tuple("abcd"),
     InputSpec(34, 34, SliceRule(n_events=500)),
-    NetworkSpec(widths=(8, 8, 8, 8), weight_bits=8),
+    NetworkSpec(widths=(8, 8, 8, 8), sub_blocks=(1, 1, 1, 1), weight_bits=8),
 )
 
 
