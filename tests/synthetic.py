@@ -117,17 +117,17 @@ def write_recording(path: Path, events: Events, sensor: Resolution = SENSOR) -> 
     return path
 
 
-def write_video(path: Path, images: Iterable[npt.NDArray[np.uint8]]) -> Path:
-    """Write colour pictures [H, W, 3] of one size as an .avi of VIDEO_FPS."""
+def write_video(
+    path: Path, images: Iterable[npt.NDArray[np.uint8]], fps: float = VIDEO_FPS, codec: str = "MJPG"
+) -> Path:
+    """Write BGR pictures [H, W, 3] of one size."""
     import cv2
 
-    writer = None
-    for image in images:
-        if writer is None:
-            size, codec = image.shape[1::-1], cv2.VideoWriter_fourcc(*"MJPG")
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, VIDEO_FPS, size)
+    first, *others = images
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), fps, first.shape[1::-1])
+    assert writer.isOpened()
+    for image in (first, *others):
         writer.write(image)
-    assert writer is not None
     writer.release()
     return path
 

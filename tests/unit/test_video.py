@@ -8,12 +8,11 @@ import re
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -32,6 +31,7 @@ from livesnn.infer.run import run, run_frames
 from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
 from livesnn.sources import describe, event_source, open_events, open_source
 from livesnn.video.video_file import Reading, Video, VideoInfo, fit, open_video, video_clips
+from tests import synthetic
 from tests.fake_source import joined
 from tests.fake_webcam import gesture_pictures
 from tests.synthetic import moving_bar, write_model, write_recording
@@ -49,15 +49,8 @@ CARD = ModelCard(
 )
 
 
-def write_video(path: Path, images: Sequence[Images] | Images, fps: float = 25.0, codec: str = "MJPG") -> Path:
-    """Write BGR images [H, W, 3]."""
-    height, width = images[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), fps, (width, height))
-    assert writer.isOpened()
-    for image in images:
-        writer.write(image)
-    writer.release()
-    return path
+def write_video(path: Path, images: Iterable[Images], fps: float = 25.0, codec: str = "MJPG") -> Path:
+    return synthetic.write_video(path, images, fps, codec)
 
 
 def grey_levels(count: int, width: int = 64, height: int = 48) -> Images:
