@@ -191,21 +191,6 @@ def test_waiting_for_a_queue_ends_when_there_is_something_or_nothing_more_will_c
     assert queue.wait(0.0)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system knows no terminals that are closed")
-def test_a_closed_terminal_that_is_ignored_stays_so() -> None:
-    stop = threading.Event()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        with ending_sets(stop):
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert not stop.is_set()
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.is_set()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 def test_a_process_ends_with_its_output_though_a_thread_of_it_never_does() -> None:
     program = (
         "import threading, livesnn.__main__ as program\n"
