@@ -27,6 +27,7 @@ LABELS = {
 """What an action is as one of `motions.PEOPLE`; all others are `OTHERS`."""
 OTHERS = "recorded"
 KEPT_ASIDE = (3, 6)  # People to measure with
+FAULTY = ("s6_Waving",)
 
 HEAD_SHARE, SHOULDER_SHARE, HALF_SHOULDERS = 0.95, 0.818, 0.125
 """Height of the head's marker and of the shoulders, and half of the shoulders' width, as shares of the body's height
@@ -83,7 +84,7 @@ def load_movements(path: Path, *, kept_aside: bool = False) -> tuple[Movement, .
         standing = takes.get(f"{person}_{STANDING}")
         if standing is None or take.ndim != 3 or take.shape[1:] != (len(MARKERS), 3):
             raise DataError(f"{path}: {name} isn't a take of the Vicon Physical Action Data Set: give its .npz")
-        markers = _cleaned(take)
+        markers = None if name in FAULTY else _cleaned(take)
         if (person in [f"s{number}" for number in KEPT_ASIDE]) == kept_aside and markers is not None:
             height = float(np.median(standing[:, 0, 2])) / HEAD_SHARE
             found.append(_movement(LABELS.get(action, OTHERS), markers, height))
@@ -111,26 +112,41 @@ def _cleaned(take: Array) -> Array | None:
 
 
 def _movement(label: str, markers: Array, height: float) -> Movement:
-    """Return a movement in the body's own axes. The shoulders, which have no markers, are below the head."""
-    from scipy.signal import savgol_filter
-
+    """Return what markers show. The shoulders, which have none, are below the head."""
     head, left_elbow, left_wrist, elbow, wrist, left_knee, left_ankle, knee, ankle = markers.transpose(1, 0, 2)
     up = np.array([0.0, 0.0, 1.0])
-    right = (knee - left_knee) + (ankle - left_ankle) + 0.5 * (elbow - left_elbow)
+    right, forward = facing((knee - left_knee) + (ankle - left_ankle) + 0.5 * (elbow - left_elbow), up)
+    below = (HEAD_SHARE - SHOULDER_SHARE) * height
+    shoulders = [head - below * up + side * HALF_SHOULDERS * height * right - 0.03 * forward for side in (1.0, -1.0)]
+    arms = np.stack([[*shoulders], [elbow, left_elbow], [wrist, left_wrist]]).transpose(2, 1, 0, 3)
+    return movement_of(label, arms, head, right, up)
+
+
+def facing(right: Array, up: Array) -> tuple[Array, Array]:
+    """Return where a body's right is and what lies before it, level unit vectors [T, 3], from a rough right."""
+    from scipy.signal import savgol_filter
+
     right = unit(right - (right @ up)[:, None] * up)
     right = unit(savgol_filter(right, min(31, (len(right) - 1) | 1), 1, axis=0))
+    return right, np.cross(up, right)
+
+
+def movement_of(label: str, arms: Array, head: Array, right: Array, up: Array) -> Movement:
+    """Return a movement in the body's own axes.
+
+    ``arms`` [T, 2, 3, 3] are the right and the left shoulder, elbow and wrist in m at `RATE_HZ`, ``head`` [T, 3] any
+    point of the trunk, and ``right`` [T, 3] and ``up`` [3] unit vectors.
+    """
     forward = np.cross(up, right)
-    upper, fore = np.empty((2, len(head), 2, 3))
-    arms = ((elbow, wrist, 1.0), (left_elbow, left_wrist, -1.0))
-    for arm, (bend, hand, side) in enumerate(arms):
-        below = (HEAD_SHARE - SHOULDER_SHARE) * height
-        shoulder = head - below * up + side * HALF_SHOULDERS * height * right - 0.03 * forward
-        for bone, directions in ((bend - shoulder, upper), (hand - bend, fore)):
-            axes = np.stack([side * right, np.broadcast_to(up, right.shape), forward], axis=1)
-            directions[:, arm] = np.einsum("tij,tj->ti", axes, unit(bone))
+    bones = np.empty((2, len(arms), 2, 3))
+    for arm, side in enumerate((1.0, -1.0)):
+        axes = np.stack([side * right, np.broadcast_to(up, right.shape), forward], axis=1)
+        for bone in range(2):
+            directions = unit(arms[:, arm, bone + 1] - arms[:, arm, bone])
+            bones[bone, :, arm] = np.einsum("tij,tj->ti", axes, directions)
     ahead = unit(forward.mean(axis=0))
     aside = np.cross(ahead, up)
     yaw = np.arctan2(forward @ aside, forward @ ahead).clip(-MOST_YAW, MOST_YAW)
     moved = (head - np.median(head, axis=0)) / ARM_M
     across = FARTHEST * np.tanh(-(moved @ aside) / FARTHEST)
-    return Movement(label, upper, fore, np.stack([across, -(moved @ up), yaw], axis=1))
+    return Movement(label, *bones, np.stack([across, -(moved @ up), yaw], axis=1))

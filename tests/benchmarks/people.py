@@ -9,12 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import CubicSpline
 
 from livesnn.bench import machine
 from livesnn.card import InputSpec, ModelCard
@@ -28,7 +32,11 @@ from livesnn.infer.decide import Decider
 from livesnn.infer.load import load_model
 from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
+from livesnn.simulate import gestures as simulated
+from livesnn.simulate.gestures import RESOLUTION
 from livesnn.simulate.motions import GESTURES
+from livesnn.simulate.recorded import RATE_HZ, Movement, facing, load_movements, movement_of
+from livesnn.simulate.scene import FRAME_US, Film, draw_scene, shapes_of
 from livesnn.sources import open_events
 from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.cache import cache_file, in_processes, keep
@@ -51,25 +59,64 @@ SCENES = (
 KINDS = {3: "wave", 4: "clap", 9: "circles", 10: "circles"}
 """Of the actions of UTD-MHAD that are gestures."""
 
+WAVES = {"wave-left-hand": "left_hand_wave", "wave-right-hand": "right_hand_wave"}
+"""The actions of Bandai's motion data sets that are gestures."""
+
+WAVES_HZ, WAVES_M = 30, 1e-3  # Pictures a second, and the unit of Bandai's joints
+
 
 class Stream(NamedTuple):
-    """A file all of whose frames are wanted.
+    """A file all of whose frames are wanted, or a take of a file with several.
 
     ``open``: returns the sensor and the packets; raises LivesnnError. It must be importable by name.
     """
 
     path: Path
-    open: Callable[[Path], tuple[Resolution, Iterable[Packet]]]
+    open: Callable[[Stream], tuple[Resolution, Iterable[Packet]]]
+    take: str = ""
 
 
-def depth_packets(path: Path) -> tuple[Resolution, Iterable[Packet]]:
+def depth_packets(stream: Stream) -> tuple[Resolution, Iterable[Packet]]:
     """Return the events of a take of UTD-MHAD; raises LivesnnError."""
-    return utd_mhad.SENSOR, [Packet(utd_mhad.take_events(path))]
+    return utd_mhad.SENSOR, [Packet(utd_mhad.take_events(stream.path))]
 
 
-def recorded_packets(path: Path) -> tuple[Resolution, Iterable[Packet]]:
+def filmed_packets(stream: Stream) -> tuple[Resolution, Iterable[Packet]]:
+    """Return the events of a simulated person who moves as a real one did; raises LivesnnError."""
+    movement = _aside(stream.path)[int(stream.take)] if stream.take.isdigit() else bandai_movement(stream)
+    rng = np.random.default_rng([*stream.take.encode()])
+    scene = draw_scene(rng, RESOLUTION, 0.0, "narrow")
+    times_us = np.arange(FRAME_US, movement.seconds * 1e6, FRAME_US, dtype=np.int64)
+    limbs = movement.limbs(times_us * 1e-6, scene.body.arm, rng)
+    return RESOLUTION, [Packet(Film(scene, limbs, rng).shoot(shapes_of(scene, limbs), times_us))]
+
+
+def _aside(path: Path) -> tuple[Movement, ...]:
+    return load_movements(path, kept_aside=True)
+
+
+def bandai_movement(stream: Stream) -> Movement:
+    """Return a take of Bandai's motion data sets: joints int16 [T, 8, 3], y up, from the hips to the left hand."""
+    joints = _arrays(stream.path)[stream.take].astype(float) * WAVES_M
+    recorded_s = np.arange(len(joints)) / WAVES_HZ
+    joints = CubicSpline(recorded_s, joints)(np.arange(0, recorded_s[-1], 1 / RATE_HZ))
+    up = np.array([0.0, 1.0, 0.0])
+    right, _ = facing(joints[:, 2] - joints[:, 5], up)
+    return movement_of("", joints[:, 2:].reshape(-1, 2, 3, 3), joints[:, 0], right, up)
+
+
+@cache
+def _arrays(path: Path) -> dict[str, npt.NDArray[np.int16]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path} can't be read ({error}): give Bandai's waves as .npz") from error
+
+
+def recorded_packets(stream: Stream) -> tuple[Resolution, Iterable[Packet]]:
     """Open a recording, or a video as its events; raises LivesnnError."""
-    opened = open_events(path)
+    opened = open_events(stream.path)
 
     def packets() -> Iterator[Packet]:
         with closing(opened):
@@ -83,6 +130,7 @@ def stream_frames(stream: Stream, spec: InputSpec, *, denoise: bool) -> list[Fra
     cells = spec.channels * spec.height * spec.width
     stat = stream.path.stat()
     settings = (utd_mhad.VERSION, denoise, str(stream.path.resolve()), stat.st_size, stat.st_mtime_ns, spec)
+    settings += (stream.take, simulated.VERSION) if stream.take else ()
     packed = cached("stream", settings, lambda: _packed(stream, spec, cells, denoise=denoise))
     data = packed[:, :cells].reshape(-1, spec.channels, spec.height, spec.width)
     facts = np.ascontiguousarray(packed[:, cells:]).view("<i8")
@@ -94,7 +142,7 @@ def stream_frames(stream: Stream, spec: InputSpec, *, denoise: bool) -> list[Fra
 
 def _packed(stream: Stream, spec: InputSpec, cells: int, *, denoise: bool) -> Frames:
     """Return a row for each frame: its counts, and then three whole numbers, t, n_events and start."""
-    resolution, packets = stream.open(stream.path)
+    resolution, packets = stream.open(stream)
     if denoise:
         packets = denoise_packets(packets, DenoiseState(resolution))
     slicer = Slicer(resolution, spec)
@@ -119,11 +167,11 @@ class Clip(NamedTuple):
     label
         The gesture shown; None: none of the ten.
     group
-        Of a row's clips whose share is given apart; "" if there are none.
+        Of a row's clips whose figures are given apart; "" if there are none.
     mirrored
         Whether its frames are mirrored.
     part
-        The share of it, in its middle, in which decisions count.
+        The share of it, in its middle, whose frames are counted.
     """
 
     name: str
@@ -174,18 +222,57 @@ def _utd_mhad(data: Path, *, gestures: bool) -> list[Clip]:
     return found
 
 
+def _waved(data: Path) -> list[Clip]:
+    return [
+        Clip(key, WAVES[action], stream, WAVES[action]) for action, key, stream in _bandai(data) if action in WAVES
+    ]
+
+
+def _raised(data: Path, *, hands: bool) -> list[Clip]:
+    """Return clips of people who raise their hands, or who do something else that is no wave."""
+    return [
+        Clip(key, None, stream)
+        for action, key, stream in _bandai(data)
+        if action not in WAVES and "bye" not in action and action.startswith(("raise", "wave")) == hands
+    ]
+
+
+def _bandai(data: Path) -> Iterator[tuple[str, str, Stream]]:
+    """Yield the action, the name and the stream of Bandai's takes."""
+    path = data / "people" / "bandai_waves.npz"
+    for key in sorted(_arrays(path)) if path.is_file() else ():
+        yield key.split("_")[0], key, Stream(path, filmed_packets, key)
+
+
+def _vicon(data: Path, *, gestures: bool) -> list[Clip]:
+    """Return clips of the people of the Vicon Physical Action Data Set who train no model."""
+    path = data / "people" / "vicon_physical_actions.npz"
+    found = []
+    for number, movement in enumerate(_aside(path) if path.is_file() else ()):
+        label = movement.label if movement.label in NAMED else None
+        if bool(label) == gestures:
+            found.append(Clip(f"{path.stem}/{number}", label, Stream(path, filmed_packets, f"{number}"), label or ""))
+    return found
+
+
 ROWS: dict[str, Callable[[Path], list[Clip]]] = {
     "bright_wave": lambda data: _waves(data, "2024_06_20"),
     "dim_wave": lambda data: _waves(data, "2024_06_13"),
     "walking": _walking,
     "utd_mhad_gestures": lambda data: _utd_mhad(data, gestures=True),
     "utd_mhad_other": lambda data: _utd_mhad(data, gestures=False),
+    "filmed_waves": _waved,
+    "filmed_raised_hands": lambda data: _raised(data, hands=True),
+    "filmed_others": lambda data: _raised(data, hands=False),
+    "filmed_gestures": lambda data: _vicon(data, gestures=True),
+    "filmed_actions": lambda data: _vicon(data, gestures=False),
     "dvs_gesture": lambda data: _recorded(data / "dvs_gesture", "*.npz"),
     "scenes": _scenes,
     "objects": lambda data: _recorded(data / "dvs128_objects", "*.aedat", label=False),
     "videos": _videos,
 }
-"""Each row of the table: how its clips are found."""
+"""Each row of the table: how its clips are found. Those of filmed rows are simulated people who move as real ones
+did: three actors of Bandai's motion data sets, and two people of the Vicon Physical Action Data Set."""
 
 
 class Played(NamedTuple):
@@ -223,8 +310,10 @@ def bench_people(
     Returns
     -------
     Each row by name: ``clips``, their ``seconds``, and how many of the ``n`` frames that count have each decision
-    (``decided``; "" is none). Of gestures: the share of these frames that is ``right`` (none is wrong), and the
-    ``majority``, the share of clips whose most frequent decision is right; both also by group. Of all else:
+    (``decided``; "" is none). Of gestures, also by group: the share of clips in which the gesture was ``named`` at
+    least once, and in which ``another`` one was. ``first_s`` is the median of the seconds from the start of a clip to
+    its first right decision, ``right`` the share of frames (none is wrong), and ``majority`` the share of clips whose
+    most frequent decision is right. Of all else:
     ``named_a_minute``, how often in a minute of stream the decision changes, from frame to frame, to one of the ten
     gestures (from "other", none or another of them), and ``windows_named``, the share of the windows, one after
     another, that end with one of them decided. ``left_out`` has clips shorter than a window and those that can't be
@@ -304,20 +393,30 @@ def row(played: Sequence[Played], card: ModelCard) -> dict[str, object]:
     if all(each.clip.label is None for each in played):
         figures |= _named(played, frame_s / 60)
     else:
-        figures |= _right(played)
+        figures |= _right(played, frame_s)
         groups = sorted({each.clip.group for each in played} - {""})
-        figures |= {name: _right([each for each in played if each.clip.group == name]) for name in groups}
+        figures |= {name: _right([each for each in played if each.clip.group == name], frame_s) for name in groups}
     return figures | {"decided": dict(decided.most_common())}
 
 
-def _right(played: Sequence[Played]) -> dict[str, object]:
-    right, n, majority = 0, 0, 0
+def _right(played: Sequence[Played], frame_s: float) -> dict[str, object]:
+    right, n, majority, another, first_s = 0, 0, 0, 0, []
     for each in played:
+        label, missing = each.clip.label or "", each.frames - len(each.decisions)
         counted = [decision for decision, counts in zip(each.decisions, each.counts, strict=True) if counts]
         tally = Counter(decision for decision in counted if decision)
-        right, n = right + tally[each.clip.label or ""], n + len(counted)
-        majority += bool(tally) and tally.most_common(1)[0][0] == each.clip.label
-    return {"right": right / n, "majority": majority / len(played)}
+        right, n = right + tally[label], n + len(counted)
+        majority += bool(tally) and tally.most_common(1)[0][0] == label
+        another += bool(NAMED.intersection(each.decisions) - {label})
+        if label in each.decisions:
+            first_s.append((missing + each.decisions.index(label) + 1) * frame_s)
+    return {
+        "named": len(first_s) / len(played),
+        "another": another / len(played),
+        "first_s": round(median(first_s), 3) if first_s else None,
+        "right": right / n if n else None,
+        "majority": majority / len(played),
+    }
 
 
 def _named(played: Sequence[Played], frame_min: float) -> dict[str, object]:
@@ -345,8 +444,7 @@ def main(
     Parameters
     ----------
     data
-        Folder with people/UTD-MHAD, people/dvs128, dvs_gesture, recordings, dvs128_objects and ucf101, or some of
-        them.
+        Folder with people, dvs_gesture, recordings, dvs128_objects and ucf101, or some of them.
     model
         Model of gestures, by name or folder.
     denoise

@@ -5,12 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from livesnn.errors import DataError
 from livesnn.infer.load import read_card
 from livesnn.simulate.gestures import gesture_clip
-from tests.benchmarks.people import Clip, Played, Stream, bench_people, recorded_packets, row
+from tests.benchmarks.people import (
+    ROWS,
+    Clip,
+    Played,
+    Stream,
+    bandai_movement,
+    bench_people,
+    filmed_packets,
+    recorded_packets,
+    row,
+)
 
 CARD = read_card("gestures")
 
@@ -35,8 +46,23 @@ def test_right_is_the_share_of_the_frames_that_count_and_of_the_clips_by_majorit
     )
     assert (figures["n"], figures["clips"], figures["majority"]) == (6, 2, 0.5)
     assert figures["right"] == pytest.approx(3 / 6)
-    assert figures["wave"] == {"right": pytest.approx(2 / 3), "majority": 1.0}
+    assert (figures["wave"]["right"], figures["wave"]["majority"]) == (pytest.approx(2 / 3), 1.0)
     assert figures["decided"] == {wave: 4, clap: 1, "": 1}
+
+
+def test_a_performance_is_named_if_its_gesture_is_decided_once_and_another_may_be_too() -> None:
+    wave, clap = "right_hand_wave", "hand_clapping"
+    figures = row(
+        [
+            played(wave, None, clap, wave, "other", group="both", counted=slice(0, 1)),
+            played(wave, None, "other", "other", wave, group="right"),
+            played(wave, "other", None, None, None, group="missed"),
+        ],
+        CARD,
+    )
+    assert (figures["named"], figures["another"]) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert (figures["both"]["first_s"], figures["right"]["first_s"], figures["first_s"]) == (0.15, 0.2, 0.175)
+    assert (figures["missed"]["named"], figures["missed"]["another"], figures["missed"]["first_s"]) == (0, 0, None)
 
 
 def test_a_gesture_that_nobody_made_counts_once_for_as_long_as_it_lasts() -> None:
@@ -65,6 +91,46 @@ def test_rows_without_data_are_named(data: Path) -> None:
     figures = bench_people(data)
     assert figures["bright_wave"]["clips"] == figures["walking"]["clips"] == 1
     assert {"dim_wave", "utd_mhad_gestures", "videos"} <= set(figures["absent"])
+
+
+ARM = np.array([[0, 0, 0], [0, -280, 0], [0, -530, 0]])  # hangs from the shoulder, in Bandai's units
+
+
+def bandai_take(waves: bool) -> npt.NDArray[np.int16]:
+    """Return two seconds of a person who faces the camera and stands, or waves the right hand."""
+    joints = np.zeros((60, 8, 3))
+    joints[:, 1, 1] = 700
+    joints[:, 2:5], joints[:, 5:] = ARM + np.array([-180, 500, 0]), ARM + np.array([180, 500, 0])
+    if waves:
+        joints[:, 4, 0] = -180 - 200 * np.sin(np.arange(60) / 3)
+        joints[:, 4, 1] = 500
+    return joints.astype(np.int16)
+
+
+def test_a_simulated_person_moves_as_the_recorded_one(tmp_path: Path) -> None:
+    path = tmp_path / "people" / "bandai_waves.npz"
+    path.parent.mkdir()
+    np.savez(path, **{"wave-right-hand_normal_1": bandai_take(True), "bow_normal_1": bandai_take(False)})
+    [wave], [bow] = ROWS["filmed_waves"](tmp_path), ROWS["filmed_others"](tmp_path)
+    assert (wave.label, bow.label, ROWS["filmed_raised_hands"](tmp_path)) == ("right_hand_wave", None, [])
+    movement = bandai_movement(wave.stream)
+    swing = np.ptp(movement.fore, axis=0)  # of the right and the left forearm
+    assert swing[0, 0] > 1.0
+    assert swing[1].max() < 0.01
+    np.testing.assert_allclose(movement.upper[:, 1], np.tile([0, -1, 0], (len(movement.upper), 1)), atol=1e-6)
+    resolution, [packet] = filmed_packets(wave.stream)
+    left_half = packet.events["x"] < resolution.width / 2
+    assert left_half.mean() > 0.6  # A person's right hand is on the left of the picture
+    _, [still] = filmed_packets(bow.stream)
+    assert len(packet.events) > 3 * len(still.events)
+
+
+def test_damaged_movements_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "people" / "bandai_waves.npz"
+    path.parent.mkdir()
+    path.write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"bandai_waves\.npz can't be read"):
+        bench_people(tmp_path)
 
 
 def test_an_empty_folder_and_a_model_of_other_classes_are_one_line(data: Path, tmp_path: Path) -> None:
