@@ -149,4 +149,4 @@ def movement_of(label: str, arms: Array, head: Array, right: Array, up: Array) -
     yaw = np.arctan2(forward @ aside, forward @ ahead).clip(-MOST_YAW, MOST_YAW)
     moved = (head - np.median(head, axis=0)) / ARM_M
     across = FARTHEST * np.tanh(-(moved @ aside) / FARTHEST)
-    return Movement(label, *bones, np.stack([across, -(moved @ up), yaw], axis=1))
+    return Movement(label, bones[0], bones[1], np.stack([across, -(moved @ up), yaw], axis=1))
