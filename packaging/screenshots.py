@@ -78,7 +78,7 @@ SHOTS = {
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Played(FLICKER)),
-    "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities")),
+    "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "density", "probabilities")),
     "stage-1920x1080": Shot(1920, 1080, "dark", stage=True),
     "tabs-1920x1080": Shot(1920, 1080, "dark", played=Played(ROLL), beside=Played(CIRCLES)),
     "compared-1280x800": Shot(1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)),

@@ -18,7 +18,7 @@ from livesnn.app.widgets.basics import plain_tip
 from livesnn.session.camera_settings import SIMULATED
 
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
-SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning", "another")  # and scenes and recent ones
+SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning")  # and scenes and recent ones
 
 
 @dataclass(frozen=True)

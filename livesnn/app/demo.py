@@ -50,21 +50,10 @@ def knows_people(card: ModelCard) -> bool:
 
 def title_of(source: str) -> str:
     """Return what a source is called in the window: of a scene, what it shows and, if one is named, whose it is."""
-    scene, seed = _parts(source)
-    if not scene:
+    found = re.fullmatch(r"(simulate:\w+)(?::(\d+))?", source, re.ASCII)
+    if found is None:
         return source
+    scene, seed = found.groups()
     words = WHOLE.get(scene) or scene.removeprefix(SIMULATED).replace("_", " ")
     words = "a simulated person" if scene == GESTURES_URI else words.lower()
     return f"Demo: {words}" + (f", number {seed}" if seed else "")
-
-
-def another_scene(source: object) -> str:
-    """Return the scene that plays with the next person or hand; where none plays, all gestures of the first one."""
-    scene, seed = _parts(source if isinstance(source, str) else "")
-    return f"{scene or GESTURES_URI}:{int(seed or 0) + 1}"
-
-
-def _parts(source: str) -> tuple[str, str]:
-    """Return a scene without its seed, and the seed; "" where there is none."""
-    found = re.fullmatch(r"(simulate:\w+)(?::(\d+))?", source, re.ASCII)
-    return (found[1], found[2] or "") if found else ("", "")

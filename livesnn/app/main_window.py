@@ -109,7 +109,6 @@ class MainWindow(Page):
         yield Action("stream", "File", "Network stream …", ("Ctrl+N",), sources.choose_stream)
         yield Action("demo", "File", "Watch the demo", ("Ctrl+D",), lambda: sources.watch(DEMO))
         yield Action("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",), lambda: sources.watch(DIGITS_URI))
-        yield Action("another", "File", "Simulate another person", ("Ctrl+Shift+P",), sources.watch_another)
         record = self.recording
         yield Action("record", "File", START, ("Ctrl+S",), record.toggle, rule=True, help=HOW, why_not=record.why_not)
         yield Action("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",), record.ask)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QDockWidget
 
 from livesnn.app.widgets.basics import save_dialog
 from livesnn.app.window_layout import WindowLayout
+from livesnn.session.plot_history import Quantity
 
 if TYPE_CHECKING:
     from livesnn.app.widgets.plots import PlotPanel
@@ -49,12 +50,12 @@ class PlotsDock(QDockWidget):
         if self.panel is not None and self.isVisible() and session is not None and session.history is not None:
             self.panel.poll(session.history)
 
-    def ask_where_to_save(self, name: str) -> None:
+    def ask_where_to_save(self, name: Quantity) -> None:
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
         proposed, use = Path(pictures) / f"{name}.png", partial(self.save, name)
         self._window.show_dialog(save_dialog(self.window(), "Save the plot", proposed, _FORMATS, use))
 
-    def save(self, name: str, path: Path) -> None:
+    def save(self, name: Quantity, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png or .csv is the format."""
         if path.suffix.lower() not in _FORMATS:
             why = f"{path.name}: a plot can't have this format: choose .png or .csv"

@@ -136,7 +136,7 @@ class SessionDisplay:
             milliseconds = 1e3 * (time.perf_counter() - arrived_s)
             self._show_ms.append(milliseconds)
             if self._session is not None and self._session.history is not None:
-                self._session.history.add_shown(milliseconds, self._session.history.now_s())
+                self._session.history.add_shown(milliseconds)
 
     def _follow_length(self) -> None:
         """Lengthen the timeline of a recording that is being indexed: seldom, since that blurs its decisions."""

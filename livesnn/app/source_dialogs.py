@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
-from livesnn.app.demo import another_scene, model_for
+from livesnn.app.demo import model_for
 from livesnn.app.player import folder_of
 from livesnn.app.settings import with_recent
 from livesnn.app.widgets.basics import FILE_FILTER, STRETCH, Dialog, dialog_button, fill, help_button, note
@@ -74,9 +74,6 @@ class SourceChooser:
     def watch(self, scene: str) -> None:
         """Play a simulated scene with the model that it needs; the chosen one, if that knows it."""
         self._window.open_requested.emit(scene, model_for(scene, self._player.models.chosen_name))
-
-    def watch_another(self) -> None:
-        self.watch(another_scene(self._player.source))
 
     def _ask(self, dialog: CameraDialog) -> None:
         dialog.chosen.connect(self._open)

@@ -17,10 +17,6 @@ from livesnn.session.statistics import Statistics
 ROW_S = 0.1  # least time between two rows
 KEPT_S = 300  # how far a `PlotHistory` goes back at least
 _ROWS = round(KEPT_S / ROW_S)
-_BINS_PER_DECADE, _DECADES, _FIRST_DECADE = 20, 6, -2
-EDGES_MS = np.logspace(  # Edges of the bins of `PlotHistory.histogram`, ms: each is 12 % wide.
-    _FIRST_DECADE, _FIRST_DECADE + _DECADES, _BINS_PER_DECADE * _DECADES + 1, dtype=np.float64
-)
 
 LatencyPart = Literal["slice", "network", "decision", "show"]
 LATENCY_PARTS: tuple[LatencyPart, ...] = get_args(LatencyPart)
@@ -46,8 +42,7 @@ class PlotHistory:
     """Collects what frames and statistics say, a row every `ROW_S`, the oldest overwritten. For any thread.
 
     A row has the longest latency since the row before, so that no spike is lost, and the means of everything else.
-    The histogram counts every frame and picture. All memory is taken at the start: some 2 MB for a model
-    of 11 classes and 18 layers.
+    All memory is taken at the start: some 1 MB for a model of 11 classes and 18 layers.
     """
 
     def __init__(self, card: ModelCard, begun_s: float) -> None:
@@ -74,8 +69,6 @@ class PlotHistory:
         self._longest = dict.fromkeys(LATENCY_PARTS, math.nan)
         self._frames = 0
         self._newest_stream_s = math.nan
-        self._seconds = np.full(KEPT_S, -1, np.int64)  # second since the start that a slot counts
-        self._counts = np.zeros((KEPT_S, len(LATENCY_PARTS), len(EDGES_MS) - 1), np.uint32)
         self._lock = threading.Lock()  # held for microseconds
 
     @property
@@ -87,22 +80,22 @@ class PlotHistory:
         """Return the seconds since the source was opened."""
         return time.perf_counter() - self._begun_s
 
-    def add_result(self, result: Result, start_us: int, at_s: float) -> None:
-        """Add what a frame says; ``start_us`` is when the stream began, ``at_s`` as `now_s`."""
+    def add_result(self, result: Result, start_us: int) -> None:
+        """Add what a frame says; ``start_us`` is when the stream began."""
         latency = result.latency
         parts = (latency.slice_ms, latency.network_ms, latency.total_ms)
         with self._lock:
             for part, milliseconds in zip(LATENCY_PARTS, parts, strict=False):
-                self._add_latency(part, milliseconds, at_s)
+                self._add_latency(part, milliseconds)
             seen = np.concatenate((result.probabilities, result.density, result.membrane))
             self._sums[-len(seen) :] += seen  # the last columns, in this order
             self._frames += 1
             self._newest_stream_s = (result.t - start_us) / 1e6
 
-    def add_shown(self, milliseconds: float, at_s: float) -> None:
+    def add_shown(self, milliseconds: float) -> None:
         """Add how long after the arrival of its last events a picture was on the screen."""
         with self._lock:
-            self._add_latency("show", milliseconds, at_s)
+            self._add_latency("show", milliseconds)
 
     def add_statistics(self, statistics: Statistics, at_s: float) -> None:
         """Write a row if the last one is at least `ROW_S` ago: these rates, and what was added since."""
@@ -130,25 +123,6 @@ class PlotHistory:
             order = order[first : int(np.searchsorted(at_s, to_s, side="right")) + 1]
             return Rows(self._at_s[order], self._stream_s[order], self._table[order, self._columns[quantity]])
 
-    def histogram(self, from_s: float = -math.inf, to_s: float = math.inf) -> npt.NDArray[np.int64]:
-        """Return how many latencies fell between `EDGES_MS` in a time, rounded to seconds: int64 [parts, bins].
-
-        Those below the first edge or above the last are counted in the first or last bin.
-        """
-        with self._lock:
-            chosen = (self._seconds > max(from_s - 1, -1)) & (self._seconds <= to_s)
-            return self._counts[chosen].sum(axis=0, dtype=np.int64)
-
-    def _add_latency(self, part: LatencyPart, milliseconds: float, at_s: float) -> None:
-        if math.isnan(milliseconds):  # nobody knows when its events arrived
-            return
-        # The first is greater than nan: `max` keeps it.
-        self._longest[part] = max(milliseconds, self._longest[part])
-        second = int(at_s)
-        slot = second % KEPT_S
-        if self._seconds[slot] != second:
-            self._seconds[slot] = second
-            self._counts[slot] = 0
-        decades = math.log10(max(milliseconds, 10.0**_FIRST_DECADE)) - _FIRST_DECADE
-        bin_ = min(int(decades * _BINS_PER_DECADE), self._counts.shape[2] - 1)
-        self._counts[slot, LATENCY_PARTS.index(part), bin_] += 1
+    def _add_latency(self, part: LatencyPart, milliseconds: float) -> None:
+        if not math.isnan(milliseconds):  # nan: nobody knows when its events arrived
+            self._longest[part] = max(milliseconds, self._longest[part])  # the first is greater than nan

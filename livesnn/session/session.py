@@ -237,7 +237,7 @@ class Session:
         self._see(result)
         self._rolling.add_result(result, model.card, time.perf_counter())
         if self.history is not None:
-            self.history.add_result(result, playback.start_us, self.history.now_s())
+            self.history.add_result(result, playback.start_us)
         if playback.live:
             self.log.add(result)
         shown = self._tracker.add(result, model.card, playback.start_us)

@@ -41,7 +41,6 @@ _OPENING = (
     "stream",
     "demo",
     "webcam",
-    "another",
     "recording",
     "save_picture",
     "film",

@@ -21,7 +21,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.plots import LOOKS, Plot, PlotPanel, thinned
-from livesnn.session.plot_history import LATENCY_PARTS, PlotHistory
+from livesnn.session.plot_history import PlotHistory
 from livesnn.session.statistics import Statistics
 from tests.gui.monkey import choose_plots
 
@@ -36,8 +36,8 @@ def filled(seconds: float = 30.0) -> PlotHistory:
     results = [make_result(even_but(index, 0.9), frames=20).result for index in (0, 4)]
     for tenth in range(round(10 * seconds)):
         at_s = tenth / 10
-        history.add_result(results[at_s >= seconds / 2], 0, at_s)
-        history.add_shown(20.0, at_s)
+        history.add_result(results[at_s >= seconds / 2], 0)
+        history.add_shown(20.0)
         history.add_statistics(Statistics(events_per_s=1e6 + 1e5 * at_s, filtered_per_s=5e5), at_s)
     return history
 
@@ -109,10 +109,6 @@ def test_every_plot_shows_what_the_history_has(qtbot: QtBot, panel: PlotPanel) -
         assert np.array_equal(values, rows.values[same], equal_nan=True)
     density = panel.plots["density"].values[1]
     assert np.array_equal(density, 100 * history.rows("density").values[: len(density)], equal_nan=True)
-    edges, shares = panel.plots["histogram"].values
-    assert shares.sum(axis=0) == pytest.approx([100.0] * 4)
-    show = shares[:, LATENCY_PARTS.index("show")]
-    assert edges[show.argmax()] <= 20.0 < edges[show.argmax() + 1]
     assert panel.plots["probabilities"].names[0] == style.readable(GESTURES[0])
     named = [name for name, _ in panel.plots["probabilities"].legend.curves]  # those that were likely, newest first
     assert named == [style.readable(GESTURES[4]), style.readable(GESTURES[0])]
@@ -205,16 +201,6 @@ def test_dragging_moves_through_time(qtbot: QtBot, plot: Plot) -> None:
     assert taken[-1][1] - taken[-1][0] == pytest.approx(10.0)
 
 
-def test_over_its_axis_the_wheel_zooms_the_values(plot: Plot) -> None:
-    before = plot.view.viewRange()
-    wheel(plot.widget.viewport(), QPoint(20, plot.widget.height() // 2))
-    now = plot.view.viewRange()
-    assert now[0] == before[0]
-    assert now[1][1] < before[1][1]
-    plot.show_all()
-    assert plot.view.viewRange()[1] == before[1]
-
-
 def test_the_cross_hair_reads_the_values(plot: Plot) -> None:
     pointed: list[float] = []
     plot.pointed.connect(pointed.append)
@@ -228,19 +214,6 @@ def test_the_cross_hair_reads_the_values(plot: Plot) -> None:
     assert "1.00 ms" in plot.words_at(5.0)
     QApplication.sendEvent(viewport, QEvent(QEvent.Type.Leave))
     assert math.isnan(pointed[-1])
-
-
-def test_a_histogram_says_how_often_and_is_empty_in_a_time_without_frames(qtbot: QtBot, panel: PlotPanel) -> None:
-    history = filled()
-    draw_all(qtbot, panel, history)
-    draw_all(qtbot, panel, history)
-    words = panel.plots["histogram"].words_at(math.log10(20.0))
-    assert "100.00 %" in words
-    assert "Show" in words
-    panel.plots["rate"].range_taken.emit(100.0, 110.0)
-    draw_all(qtbot, panel, history)
-    assert len(panel.plots["histogram"].values[1]) == 0
-    assert panel.plots["histogram"].words_at(0.0) == ""
 
 
 # Saving
@@ -265,8 +238,7 @@ def test_a_plot_is_saved_as_a_picture_and_as_a_table_that_says_when_in_the_sourc
         table = np.genfromtxt(lines[1:], delimiter=",")
         assert table[:, 2:] == pytest.approx(values, rel=1e-5, nan_ok=True)
         assert table[:, 0] == pytest.approx(at[: len(table)], rel=1e-5)
-        if name != "histogram":
-            assert table[0, 1] == pytest.approx(20 * 0.029, rel=1e-5)  # of the results' frames
+        assert table[0, 1] == pytest.approx(20 * 0.029, rel=1e-5)  # of the results' frames
 
 
 @pytest.fixture
@@ -322,7 +294,7 @@ def test_the_dock_and_its_plots_are_remembered(qtbot: QtBot, make_window: MakeWi
     first = make_window(settings=SettingsFile(file))
     first.commands["plots"].trigger()
     qtbot.waitUntil(lambda: first.plots.panel is not None)
-    choose_plots(first.plots.panel, ["histogram", "density"])
+    choose_plots(first.plots.panel, ["membrane", "density"])
     qtbot.mouseClick(first.plots.panel.float, Qt.MouseButton.LeftButton)
     assert first.plots.isFloating()
     first.close()
@@ -332,7 +304,7 @@ def test_the_dock_and_its_plots_are_remembered(qtbot: QtBot, make_window: MakeWi
     assert second.plots.isFloating()
     assert second.commands["plots"].isChecked()
     qtbot.waitUntil(lambda: second.plots.panel is not None)
-    assert second.plots.panel.chosen == ("histogram", "density")
+    assert second.plots.panel.chosen == ("density", "membrane")
     second.commands["plots"].trigger()
     second.close()
     assert make_window(settings=SettingsFile(file)).plots.isHidden()

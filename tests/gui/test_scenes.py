@@ -1,4 +1,4 @@
-"""The menu of simulated scenes, other people, and choosing a webcam."""
+"""The menu of simulated scenes, and choosing a webcam."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.demo import another_scene
 from livesnn.app.main_window import MainWindow
 from livesnn.app.source_dialogs import NO_WEBCAM, OF_WEBCAMS, CameraDialog
 from livesnn.events.cameras.driver import Device
@@ -45,29 +44,8 @@ def test_a_scene_plays_with_a_model_that_knows_people_and_says_what_it_is(
     assert window.player.model == "gestures"
     assert window.header.source.text() == "Demo: flap"
     assert window.settings.now.recent == ()
-
-
-def test_another_person_shows_the_same_scene(qtbot: QtBot, make_window: MakeWindow) -> None:
-    window = make_window("gestures")
-    window.open("simulate:walking")
-    window.commands["another"].trigger()
-    assert window.player.source == "simulate:walking:1"
-    window.commands["another"].trigger()
-    assert window.player.source == "simulate:walking:2"
+    window.open("simulate:walking:2")
     qtbot.waitUntil(lambda: window.header.source.text() == "Demo: walking, number 2", timeout=60_000)
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        (None, "simulate:gestures:1"),
-        ("/clips/wave.aedat4", "simulate:gestures:1"),
-        ("simulate:gestures", "simulate:gestures:1"),
-        ("simulate:digits:8", "simulate:digits:9"),
-    ],
-)
-def test_where_no_person_plays_another_one_shows_all_gestures(source: object, expected: str) -> None:
-    assert another_scene(source) == expected
 
 
 def webcam(number: int) -> Device:

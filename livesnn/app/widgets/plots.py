@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,17 +37,15 @@ from livesnn.app.widgets.basics import (
     png,
     rounded,
     scrolled,
-    translucent,
     write,
 )
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
-from livesnn.session.plot_history import EDGES_MS, KEPT_S, PlotHistory, Quantity
+from livesnn.session.plot_history import KEPT_S, PlotHistory, Quantity
 
 GAP_S = 1.0  # where values are farther apart, the curve is broken
 AXIS_WIDTH = 58  # pixels, so that plots below each other begin at the same place
 _SAVED_SCALE = 2  # pixels of a saved picture, a pixel of the screen
-_OPACITY = 0.25  # below the curves of a histogram
 _BULLET = "●"
 _LINE, _MARGIN = 20, 6  # height of a line of the legend, and room on its left, pixels
 
@@ -61,8 +59,6 @@ class PlotLook:
     title: str
     tip: str  # what it shows
     unit: str = ""  # Of the values, behind each of them: "ms"
-    # "time": s since the source was opened, or "latency": a histogram over ms, on a logarithmic axis
-    over: str = "time"
     digits: int = 2  # Decimal places of the values under the cross-hair
     most: float | None = None  # Upper end of the value axis; None: as the values are
     signed: bool = False  # Whether values below 0 are possible
@@ -124,13 +120,6 @@ class TimeAxis(pyqtgraph.AxisItem):
         return [clock(value) if spacing < 1 else clock(value).removesuffix(".0") for value in values]
 
 
-class LatencyAxis(pyqtgraph.AxisItem):
-    """A logarithmic axis of milliseconds."""
-
-    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        return [f"{value:g} ms" for value in 10.0 ** np.array(values)]
-
-
 class ValueAxis(pyqtgraph.AxisItem):
     """An axis of values; large ones are shortened: 5 M. ``unit`` is "%" or nothing."""
 
@@ -145,20 +134,6 @@ class ValueAxis(pyqtgraph.AxisItem):
         return [f"{value:.10g}{self._unit}" for value in values]
 
 
-class View(pyqtgraph.ViewBox):
-    """Wheel and drag change the horizontal axis; over the vertical axis they change that one."""
-
-    taken = Signal(int)  # a person chose another part of the horizontal axis (0), or of the vertical one (1)
-
-    def wheelEvent(self, event: Any, axis: int | None = None) -> None:
-        super().wheelEvent(event, axis=axis or 0)
-        self.taken.emit(axis or 0)
-
-    def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
-        super().mouseDragEvent(event, axis=axis or 0)
-        self.taken.emit(axis or 0)
-
-
 class Curves(pyqtgraph.GraphicsObject):
     """All curves of a plot, painted in one go.
 
@@ -170,7 +145,6 @@ class Curves(pyqtgraph.GraphicsObject):
         super().__init__()
         self._paths: Sequence[QPainterPath] = ()
         self._colours: Sequence[QColor] = ()
-        self._opacity = 0.0
         self._place = QRectF()
 
     def set_paths(self, paths: Sequence[QPainterPath]) -> None:
@@ -179,9 +153,8 @@ class Curves(pyqtgraph.GraphicsObject):
         self._place = functools.reduce(QRectF.united, (path.boundingRect() for path in paths), QRectF())
         self.update()
 
-    def set_look(self, colours: Sequence[QColor], opacity: float) -> None:
-        """Draw in these colours; ``opacity`` is that of the ground below a curve, 0: none."""
-        self._colours, self._opacity = colours, opacity
+    def set_colours(self, colours: Sequence[QColor]) -> None:
+        self._colours = colours
         self.update()
 
     def boundingRect(self) -> QRectF:
@@ -189,14 +162,12 @@ class Curves(pyqtgraph.GraphicsObject):
 
     def paint(self, painter: QPainter, *_: object) -> None:
         for path, colour in reversed([*zip(self._paths, self._colours, strict=False)]):
-            if self._opacity:
-                painter.fillPath(path, translucent(colour, self._opacity))
             painter.setPen(pyqtgraph.mkPen(colour, width=1))
             painter.drawPath(path)
 
 
 class Plot(QFrame):
-    """A plot with its legend; ``curves`` are names, `set_curves` changes them."""
+    """A plot over time with its legend. Wheel and drag change the time; the values always fit."""
 
     range_taken = Signal(float, float)  # a person chose this part of the horizontal axis
     whole_wanted = Signal()  # a person double-clicked
@@ -208,15 +179,19 @@ class Plot(QFrame):
         self.setObjectName("card")
         self.look = look
         self.names: tuple[str, ...] = ()
-        self.values: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros((0, 0)))  # [N], [N, curves]
+        # Seconds since the source was opened [N], and values [N, curves]; nan: there is none
+        self.values: tuple[FloatArray, FloatArray] = (
+            np.zeros(0),
+            np.zeros((0, 0)),
+        )
         self._colours: Sequence[QColor] = ()
-        self._fits = True  # the vertical axis follows the values
         self.legend = Legend(look.title)
-        self.view = View(enableMenu=False)
+        self.view = pyqtgraph.ViewBox(enableMenu=False, enableMouse=True)
+        self.view.setMouseEnabled(x=True, y=False)
         self._left = ValueAxis(" %" if look.unit == "%" else "")
-        self._bottom = (TimeAxis if look.over == "time" else LatencyAxis)("bottom")
+        self._bottom = TimeAxis("bottom")
         self.widget = pyqtgraph.GraphicsLayoutWidget()  # a PlotWidget, with its menus, takes three times as long
-        self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
+        self._line = pyqtgraph.InfiniteLine()  # of the cross-hair
         self._curves = Curves()
         tip = f"Save “{look.title}” as PNG or CSV"
         self.save = icon_button("save", tip, 24, 16, self.save_wanted.emit)
@@ -227,8 +202,6 @@ class Plot(QFrame):
     def _set_up(self) -> None:
         look = self.look
         self._left.setWidth(AXIS_WIDTH)
-        if look.over != "time":
-            self._bottom.setLogMode(x=True)
         layout = self.widget.ci.layout
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -237,20 +210,14 @@ class Plot(QFrame):
         for axis in (self._left, self._bottom):
             axis.linkToView(self.view)
             axis.setZValue(-1)  # the grid is behind the curves
-        limits = {"minXRange": 0.01}
-        if not look.signed:
-            limits["yMin"] = 0.0
-        if look.over == "time":
-            limits["xMin"] = 0.0
-        self.view.setLimits(**limits)
+        self.view.setLimits(xMin=0.0, minXRange=0.01)
         self.view.setDefaultPadding(0.0)
         self.view.disableAutoRange()
         self._fit_values(0.0, look.most or 1.0)
         self.view.addItem(self._curves, ignoreBounds=True)
-        for line in self._lines:
-            line.setVisible(False)
-            self.view.addItem(line, ignoreBounds=True)
-        self.view.taken.connect(self._take)
+        self._line.setVisible(False)
+        self.view.addItem(self._line, ignoreBounds=True)
+        self.view.sigRangeChangedManually.connect(lambda _: self.range_taken.emit(*self.shown_range))
         self.widget.scene().sigMouseMoved.connect(self._point)
         self.widget.setMinimumSize(160, 60)
         self.widget.viewport().installEventFilter(self)
@@ -273,19 +240,12 @@ class Plot(QFrame):
         self._colours = tuple(colours)
         self._restyle()
 
-    def show_values(self, at: FloatArray, values: FloatArray) -> None:
-        """Show values [N, curves] at times [N]; of a histogram, between edges [N + 1]. nan: there is none."""
-        self.values = (at, values)
-        if self.look.over == "time":
-            drawn_at, drawn = thinned(at, values, max(self.widget.width(), 1))
-            self._curves.set_paths([_line(drawn_at, column) for column in drawn.T])
-        else:
-            edges = np.log10(at)
-            self._curves.set_paths([_steps(edges, column) for column in values.T])
-            if self._fits:
-                self.view.setXRange(edges[0], edges[-1], padding=0)
+    def show_values(self, at_s: FloatArray, values: FloatArray) -> None:
+        self.values = (at_s, values)
+        drawn_at, drawn = thinned(at_s, values, max(self.widget.width(), 1))
+        self._curves.set_paths([_line(drawn_at, column) for column in drawn.T])
         self.legend.show_curves(self._named())
-        if self._fits and self.look.most is None and np.isfinite(values).any():
+        if self.look.most is None and np.isfinite(values).any():
             self._fit_values(float(np.nanmin(values)), float(np.nanmax(values)))
 
     def _fit_values(self, least: float, most: float) -> None:
@@ -317,31 +277,18 @@ class Plot(QFrame):
         if self.shown_range != (left, right):
             self.view.setXRange(left, right, padding=0)
 
-    def show_all(self) -> None:
-        self._fits = True
-        if self.look.most is not None:
-            self._fit_values(0.0, self.look.most)
-        if len(self.values[1]):
-            self.show_values(*self.values)
-
     def show_cross_hair(self, x: float) -> None:
-        """Draw the vertical line of the cross-hair at a place of the horizontal axis; nan: nowhere."""
-        line = self._lines[0]
-        line.setVisible(not np.isnan(x))
+        """Draw a line at a time; nan: nowhere."""
+        self._line.setVisible(not np.isnan(x))
         if not np.isnan(x):
-            line.setValue(x)
+            self._line.setValue(x)
 
     def words_at(self, x: float) -> str:
-        """Return what the curves say at a place of the horizontal axis, as rich text; "": nothing."""
+        """Return what the curves say at a time, as rich text; "": nothing."""
         at, values = self.values
         if not len(values):
             return ""
-        if self.look.over == "time":
-            index = int(np.abs(at - x).argmin())
-            heading = clock(float(at[index]))
-        else:
-            index = int(np.clip(np.searchsorted(np.log10(at), x) - 1, 0, len(values) - 1))
-            heading = f"{at[index]:.3g} to {at[index + 1]:.3g} ms"
+        index = int(np.abs(at - x).argmin())
         row = values[index]
         known = [place for place in range(len(self.names)) if np.isfinite(row[place])]
         if len(known) > 12:  # more lines than fit on a screen: the largest ones
@@ -351,18 +298,12 @@ class Plot(QFrame):
             f'<td align="right">&nbsp;{self._written(float(row[place]))}</td></tr>'
             for place in known
         ]
-        return f"<b>{heading}</b><table>{''.join(lines)}</table>"
+        return f"<b>{clock(float(at[index]))}</b><table>{''.join(lines)}</table>"
 
     def _written(self, value: float) -> str:
         return f"{value:,.{self.look.digits}f} {self.look.unit}".rstrip()
 
     # What a person does
-
-    def _take(self, axis: int) -> None:
-        if axis == 1 or self.look.over != "time":
-            self._fits = False
-        else:
-            self.range_taken.emit(*self.shown_range)
 
     def _point(self, place: QPointF) -> None:
         if not self.view.sceneBoundingRect().contains(place):
@@ -370,16 +311,13 @@ class Plot(QFrame):
             return
         point = self.view.mapSceneToView(place)
         self.show_cross_hair(point.x())
-        self._lines[1].setVisible(True)
-        self._lines[1].setValue(point.y())
         corner = self.widget.viewport().mapToGlobal(self.widget.mapFromScene(place))
         QToolTip.showText(corner, self.words_at(point.x()), self.widget)
         self.pointed.emit(point.x())
 
     def _leave(self) -> None:
         """Hide the cross-hair."""
-        for line in self._lines:
-            line.setVisible(False)
+        self._line.setVisible(False)
         self.pointed.emit(float("nan"))
 
     def eventFilter(self, watched: Any, event: QEvent) -> bool:
@@ -387,7 +325,6 @@ class Plot(QFrame):
         if event.type() == QEvent.Type.Leave:
             self._leave()
         elif event.type() == QEvent.Type.MouseButtonDblClick:
-            self.show_all()
             self.whole_wanted.emit()
         return bool(super().eventFilter(watched, event))
 
@@ -407,21 +344,19 @@ class Plot(QFrame):
             axis.setTickFont(style.text_font(11))
             axis.setGrid(40)
             axis.setStyle(maxTickLevel=0)  # each line of the grid costs as much as a curve
-        self._curves.set_look(self._colours, 0.0 if self.look.over == "time" else _OPACITY)
-        for line in self._lines:
-            line.setPen(pyqtgraph.mkPen(theme.faint, style=Qt.PenStyle.DashLine))
+        self._curves.set_colours(self._colours)
+        self._line.setPen(pyqtgraph.mkPen(theme.faint, style=Qt.PenStyle.DashLine))
         self.legend.show_curves(self._named())
 
     # Saving
 
-    def save_to(self, path: Path, axis_values: Sequence[tuple[str, FloatArray]]) -> None:
-        """Write the plot as PNG as it is on the screen, or its values as CSV.
+    def save_to(self, path: Path, stream_s: FloatArray) -> None:
+        """Write the plot as PNG as it is on the screen, or its values as CSV with their times in the source, [N].
 
-        The suffix is the format. ``axis_values`` are the first columns of a CSV file with their names, [N] each: one
-        row for each of `values`. Raises OSError if it can't be written.
+        The suffix is the format. Raises OSError if it can't be written.
         """
         if path.suffix.lower() == ".csv":
-            replace_file(path, self._table(axis_values).encode())
+            replace_file(path, self._table(stream_s).encode())
             return
         self._leave()
         replace_file(path, self._picture())
@@ -440,10 +375,10 @@ class Plot(QFrame):
         painter.end()
         return png(image)
 
-    def _table(self, axis_values: Sequence[tuple[str, FloatArray]]) -> str:
+    def _table(self, stream_s: FloatArray) -> str:
         unit = f" ({self.look.unit})" if self.look.unit else ""
-        header = [name for name, _ in axis_values] + [f"{name}{unit}" for name in self.names]
-        columns = [*(column for _, column in axis_values), *self.values[1].T]
+        header = ["time (s)", "time in the source (s)", *(f"{name}{unit}" for name in self.names)]
+        columns = [self.values[0], stream_s, *self.values[1].T]
         table = io.StringIO()
         rows = (["" if np.isnan(value) else f"{value:.7g}" for value in row] for row in zip(*columns, strict=True))
         csv.writer(table, lineterminator="\n").writerows([header, *rows])
@@ -456,11 +391,6 @@ def _line(x: FloatArray, y: FloatArray) -> QPainterPath:
     x, y = x[known], y[known]
     joined = np.append(np.diff(x) < GAP_S, False).astype(np.int32)
     return pyqtgraph.arrayToQPath(x, y, connect=joined if len(x) else "all")
-
-
-def _steps(edges: FloatArray, y: FloatArray) -> QPainterPath:
-    x = np.repeat(edges, 2)
-    return pyqtgraph.arrayToQPath(x, np.concatenate([[0.0], np.repeat(y, 2), [0.0]]))
 
 
 def thinned(at_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
@@ -477,18 +407,13 @@ def thinned(at_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray
     return np.repeat(at_s[starts], 2), both.reshape(2 * len(starts), values.shape[1])
 
 
-HISTOGRAM = "histogram"
-LOOKS: dict[str, PlotLook] = {
+LOOKS: dict[Quantity, PlotLook] = {
     "rate": PlotLook("Events per second", "Events per second of the source's own time.", "/s", digits=0),
     "latency": PlotLook("Latency in ms", "The longest latency in each tenth of a second.", "ms"),
-    HISTOGRAM: PlotLook(
-        "Latency histogram", "How often each latency occurred in the time shown.", "%", over="latency"
-    ),
     "probabilities": PlotLook("Class probabilities", "The probability of every class.", most=1.0, named_from=0.2),
     "density": PlotLook("Density", "Share of each layer's neurons that spiked in a frame.", "%", digits=1),
     "membrane": PlotLook("Mean membrane", "The mean membrane potential of each layer.", digits=3, signed=True),
 }
-_PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
 DRAW_S = 0.04  # Least time between two plots, each of which takes the GUI thread some 5 ms
 LEAST_PLOT = (190, 104)  # width and height, pixels; where there is less room they are scrolled
@@ -498,7 +423,7 @@ _LIVE_TIP = "Follow the newest values. Zooming or moving a plot stops this. A do
 
 
 class PlotPanel(QWidget):
-    """The plots named in `LOOKS` that are chosen; all over time show the same stretch of it.
+    """The plots named in `LOOKS` that are chosen; all show the same stretch of time.
 
     Each `poll` draws one plot or builds one, so that none holds up the window for long.
     """
@@ -509,12 +434,12 @@ class PlotPanel(QWidget):
     def __init__(self, chosen: Sequence[str]) -> None:
         super().__init__()
         self.chosen = tuple(name for name in LOOKS if name in chosen)
-        self.plots: dict[str, Plot] = {}  # those built so far
+        self.plots: dict[Quantity, Plot] = {}  # those built so far
         self._places = {name: QWidget() for name in LOOKS}  # where they will be, so that none moves another
-        self.range_s = (0.0, 60.0)  # of the plots over time
+        self.range_s = (0.0, 60.0)
         self.drawn = 0  # plots, ever
         self._history: PlotHistory | None = None
-        self._shown: dict[str, object] = {}  # what each plot was drawn from
+        self._shown: dict[Quantity, object] = {}  # what each plot was drawn from
         self._cross_hair_s = math.nan
         self._turn = 0
         self._drawn_s = 0.0  # when the last one was
@@ -548,7 +473,7 @@ class PlotPanel(QWidget):
 
     # Which plots
 
-    def _choose(self, name: str, on: bool) -> None:
+    def _choose(self, name: Quantity, on: bool) -> None:
         self.chosen = tuple(each for each in LOOKS if (on if each == name else each in self.chosen))
         self._arrange()
         self.chosen_changed.emit()
@@ -579,14 +504,13 @@ class PlotPanel(QWidget):
         super().resizeEvent(event)
         self._arrange()
 
-    def _name_curves(self, name: str) -> None:
-        quantity = _quantity(name)
-        names = () if self._history is None else self._history.curves[quantity]
+    def _name_curves(self, name: Quantity) -> None:
+        names = () if self._history is None else self._history.curves[name]
         readable = [style.readable(each).replace(".", " · ") for each in names]
         self.plots[name].set_curves(readable, self._colours(name, len(names)))
         self._shown.pop(name, None)
 
-    def _colours(self, name: str, count: int) -> list[QColor]:
+    def _colours(self, name: Quantity, count: int) -> list[QColor]:
         if name in ("density", "membrane"):
             return [layer_colour(index / max(count - 1, 1)) for index in range(count)]
         if name == "rate":
@@ -614,10 +538,9 @@ class PlotPanel(QWidget):
             self.plots[missing] = plot
             plot.save_wanted.connect(lambda: self.save_wanted.emit(missing))
             plot.whole_wanted.connect(self.follow)
-            if missing != HISTOGRAM:
-                plot.range_taken.connect(self._take_range)
-                plot.pointed.connect(self._point)
-                plot.set_range(*self.range_s)
+            plot.range_taken.connect(self._take_range)
+            plot.pointed.connect(self._point)
+            plot.set_range(*self.range_s)
             self._name_curves(missing)
             fill(QVBoxLayout(self._places[missing]), plot, spacing=0)
         else:
@@ -641,24 +564,11 @@ class PlotPanel(QWidget):
                 self._draw(name, history)
                 return
 
-    def _draw(self, name: str, history: PlotHistory) -> None:
-        plot = self.plots[name]
-        scale = 100.0 if name in _PERCENT else 1.0
-        if name == HISTOGRAM:
-            counts = history.histogram(*self.range_s)
-            used = np.flatnonzero(counts.any(axis=0))
-            if used.size:
-                bins = slice(max(used[0] - 1, 0), used[-1] + 2)
-                shares = scale * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-                edges = EDGES_MS[bins.start : min(bins.stop, shares.shape[1]) + 1]
-                plot.show_values(edges, shares[:, bins].T)
-            else:
-                plot.clear()
-        else:
-            rows = history.rows(_quantity(name), *self.range_s)
-            plot.show_values(rows.at_s, scale * rows.values)
-            plot.set_range(*self.range_s)
-            plot.show_cross_hair(self._cross_hair_s)
+    def _draw(self, name: Quantity, history: PlotHistory) -> None:
+        plot, rows = self.plots[name], history.rows(name, *self.range_s)
+        plot.show_values(rows.at_s, (100.0 if name == "density" else 1.0) * rows.values)
+        plot.set_range(*self.range_s)
+        plot.show_cross_hair(self._cross_hair_s)
         self.drawn += 1
 
     @Slot()
@@ -675,25 +585,18 @@ class PlotPanel(QWidget):
         # One nan, which is equal to itself in a tuple.
         self._cross_hair_s = math.nan if math.isnan(at_s) else at_s
 
-    def save(self, name: str, path: Path) -> None:
+    def save(self, name: Quantity, path: Path) -> None:
         """Write a plot to a file; raises OSError if it can't be written."""
         plot, history = self.plots[name], self._history
-        at, values = plot.values
-        if name == HISTOGRAM:
-            plot.save_to(path, [("from (ms)", at[: len(values)]), ("to (ms)", at[1:])])
-            return
-        stream_s = np.full(len(at), np.nan)
+        at_s = plot.values[0]
+        stream_s = np.full(len(at_s), np.nan)
         if history is not None:
-            rows = history.rows(_quantity(name))
-            stream_s = rows.stream_s[np.isin(rows.at_s, at)]
-        plot.save_to(path, [("time (s)", at), ("time in the source (s)", stream_s)])
+            rows = history.rows(name)
+            stream_s = rows.stream_s[np.isin(rows.at_s, at_s)]
+        plot.save_to(path, stream_s)
 
 
 def layer_colour(depth: float) -> QColor:
     """Return the colour of a layer, by its place from the input (0) to the output (1)."""
     ink = QColor(style.theme.text).lightnessF()  # light on a dark theme
     return QColor.fromHslF(0.47 + 0.5 * depth, 0.7, 0.35 + 0.33 * ink)
-
-
-def _quantity(name: str) -> Quantity:
-    return "latency" if name == HISTOGRAM else cast(Quantity, name)
