@@ -95,9 +95,6 @@ def test_what_cannot_be_recorded_is_said_once(qtbot: QtBot, make_window: MakeWin
     assert window.banner.message.text().startswith("Couldn't start recording: Only live events")
 
 
-# The dialog
-
-
 def ask(window: MainWindow) -> ActionsDialog:
     window.commands["act"].trigger()
     assert isinstance(window.dialog, ActionsDialog)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage
-from PySide6.QtWidgets import QScrollArea, QWidget
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
@@ -26,9 +25,7 @@ from livesnn.app.widgets.network_cards import (
     StatePanel,
     WindowPanel,
     membrane_height,
-    milliseconds,
     picture,
-    scaled,
     state_words,
     window_words,
 )
@@ -58,7 +55,6 @@ BUSY = Statistics(
     total_ms=Percentiles(12.34, 105.5, 1200), events_per_s=1.5e6, filtered_per_s=1.2e6, frames_per_s=33.3,
     density=0.1, synops=10.3e6, dense_synops=205e6, energy_estimate_uj=2.393,
 )  # fmt: skip
-COST_MS = 3.0
 Made = TypeVar("Made", bound=QWidget)
 Make = Callable[..., Made]
 
@@ -82,9 +78,6 @@ def colours(image: QImage, box: QRectF | None = None) -> set[str]:
     inside = image.rect() if box is None else box.toRect().intersected(image.rect())
     ys, xs = range(inside.top(), inside.bottom() + 1, 2), range(inside.left(), inside.right() + 1)
     return {image.pixelColor(x, y).name() for y in ys for x in xs}
-
-
-# The bars
 
 
 def test_the_header_names_source_model_and_engine_and_stays_narrow(make: Make) -> None:
@@ -145,9 +138,6 @@ def test_a_remark_gives_way_to_its_caption_and_a_long_name_to_the_window() -> No
     assert name.minimumSizeHint().width() <= 60
 
 
-# Numbers
-
-
 def test_unknown_numbers_are_dashes_and_known_ones_have_three_digits(make: Make) -> None:
     panel = make(NumbersPanel)
     known = {name for name, text in panel.texts.items() if text != NOTHING}
@@ -165,18 +155,6 @@ def test_unknown_numbers_are_dashes_and_known_ones_have_three_digits(make: Make)
     assert [panel.texts[name] for name in names] == ["1.50 M/s", "33 /s", "10.0 %", "10.3 M of 205 M", "10"]
     panel.clear(CARD)
     assert {name for name, text in panel.texts.items() if text != NOTHING} == known
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (milliseconds(float("nan")), NOTHING), (milliseconds(9.994), "9.99"), (milliseconds(12345.6), "12,346"),
-        (scaled(0), "0"), (scaled(999), "999"), (scaled(2.5e6, "/s"), "2.50 M/s"), (scaled(3e9), "3.00 G"),
-        (scaled(12, "/s"), "12 /s"), (scaled(float("nan"), "/s"), NOTHING),
-    ],
-)  # fmt: skip
-def test_numbers_are_written_short(text: str, expected: str) -> None:
-    assert text == expected
 
 
 def test_losses_stand_out_and_every_number_is_explained(make: Make) -> None:
@@ -216,9 +194,6 @@ def test_the_rows_of_the_numbers_come_and_go(make: Make) -> None:
     )
     panel.show_statistics(Statistics(light_flicker=0.04), Percentiles())  # a flash now and then
     assert not {"repaired", "light_flicker"} & set(panel.table.rates)
-
-
-# The decision
 
 
 def test_letters_are_as_large_as_fit(make: Make) -> None:
@@ -287,8 +262,6 @@ def test_a_note_says_why_there_is_no_decision_until_there_is_one(make: Make) -> 
     assert (panel.rows.probabilities, set(panel.rows.texts)) == (None, {NOTHING})
 
 
-# The classes
-
 PAUSED = np.concatenate([np.arange(6) * 100_000, np.arange(46, 51) * 100_000])  # 0.5 s, 4.1 s of nothing, 0.5 s
 
 
@@ -344,31 +317,6 @@ def test_only_the_decided_class_stands_out_and_each_row_says_its_number(rows: Cl
     assert rows.tip_at(QPointF(10, 5000)) == ""
 
 
-def test_a_history_is_painted_in_the_colour_of_its_class(rows: ClassRows) -> None:
-    values = np.array(even_but(4, 1.0), np.float32)
-    rows.set_values(values, None)
-    empty = rows.grab().toImage()
-    rows.set_values(values, None, make_history([values.tolist()] * 400))
-    image = rows.grab().toImage()
-    differs = {y * len(GESTURES) // 330 for y in range(330) if image.pixel(320, y) != empty.pixel(320, y)}
-    assert differs == {4}
-    mixed = zip(style.class_colour(4).getRgb(), QColor(style.theme.raised).getRgb(), strict=True)
-    expected = [0.7 * over + 0.3 * under for over, under in mixed]
-    assert image.pixelColor(320, int(4.5 * 30)).getRgb() == pytest.approx(expected, abs=2)
-
-
-@pytest.mark.parametrize("classes", [11, 101])
-def test_classes_that_do_not_fit_can_be_scrolled_to(qtbot: QtBot, make: Make, classes: int) -> None:
-    readout = make(ReadoutPanel, 430, 480)
-    readout.show()
-    readout.clear(replace(CARD, classes=tuple(f"class {number}" for number in range(classes))))
-    area = readout.rows.parentWidget().parentWidget()
-    assert isinstance(area, QScrollArea)
-    qtbot.waitUntil(lambda: readout.rows.height() >= 15 * classes)
-    assert readout.height() == 480
-    assert (area.verticalScrollBar().maximum() > 0) == (classes > 11)
-
-
 def test_the_decided_class_is_in_sight_where_there_is_no_room_for_all(make: Make) -> None:
     readout = make(ReadoutPanel)
     readout.resize(400, readout.minimumSizeHint().height())
@@ -378,8 +326,6 @@ def test_the_decided_class_is_in_sight_where_there_is_no_room_for_all(make: Make
         row = QPoint(10, readout.rows.middle(CARD.classes[index]))
         assert readout.rows.visibleRegion().contains(row)
 
-
-# The frames of a window
 
 COLOURS = count_colours(DEFAULT_PALETTE)
 
@@ -464,19 +410,6 @@ def test_the_card_says_which_frame_of_the_window_it_is(make: Make) -> None:
     assert window_words(by_events).startswith("A window is 10 frames of 20,000 events.")
 
 
-# The state
-
-
-def test_a_mode_is_asked_for_by_click_and_shown_without_asking(qtbot: QtBot, make: Make) -> None:
-    panel, asked = make(StatePanel), []
-    panel.modes["reset"].clicked.connect(lambda: asked.append(True))
-    assert panel.modes["carry"].isChecked()
-    qtbot.mouseClick(panel.modes["reset"], Qt.MouseButton.LeftButton)
-    assert (panel.modes["carry"].isChecked(), asked) == (False, [True])
-    panel.show_mode("carry")
-    assert (panel.modes["carry"].isChecked(), panel.modes["reset"].isChecked(), asked) == (True, False, [True])
-
-
 def test_a_reset_is_asked_for_only_while_there_is_a_state(make: Make) -> None:
     panel = make(StatePanel)
     states = ("empty", "opening", "playing", "paused", "waiting", "failed")
@@ -544,26 +477,3 @@ def test_each_layer_says_its_name_and_numbers(layers: LayerBars) -> None:
     )
     assert layers.tip_at(layers.boxes()[-1].center()) == "readout\nmean membrane 0.000, threshold 0.5"
     assert "A full bar is 30 %" in layers.tip_at(QPointF(10, 115))
-
-
-# All of them
-
-
-def test_all_cards_together_cost_little(make: Make) -> None:
-    readout, numbers = make(ReadoutPanel, 430, 540), make(NumbersPanel)
-    window, state = make(WindowPanel, 420), make(StatePanel)
-    cards = (readout, window, state, numbers)
-    for card in cards:
-        card.show()
-    results = [make_result(even_but(index % 11, 0.7), frames=100 + 3 * index, seed=index) for index in range(40)]
-    costs_ms = []
-    for shown in results:
-        begun_s = time.thread_time()
-        for panel in (readout, window, state):
-            panel.show_result(shown)
-        numbers.show_statistics(BUSY, Percentiles(9, 17, 21))
-        for widget in cards:
-            for painted in (widget, *widget.findChildren(QWidget)):
-                painted.repaint()
-        costs_ms.append((time.thread_time() - begun_s) * 1e3)
-    assert sorted(costs_ms)[len(costs_ms) // 4] < COST_MS  # the processor's time of this thread, without the slowest

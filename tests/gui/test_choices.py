@@ -29,7 +29,6 @@ from livesnn.app.source_dialogs import LOOKING, OR_WEBCAM, CameraDialog
 from livesnn.card import Accuracy, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
-from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.infer.load import read_card, shipped_models
 from livesnn.paths import models_dir, recordings_dir
@@ -57,9 +56,6 @@ def be_active(qtbot: QtBot, window: MainWindow) -> None:
     """Shortcuts are for the active window alone."""
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
-
-
-# The actions
 
 
 def test_every_action_is_in_a_menu_with_words_and_a_shortcut_of_its_own(make_window: MakeWindow) -> None:
@@ -101,9 +97,6 @@ def test_a_key_opens_a_dialog_which_another_or_its_button_closes(qtbot: QtBot, m
         (close,) = window.dialog.findChildren(QPushButton)
         close.click()
         assert window.dialog is None
-
-
-# The view
 
 
 def test_full_screen_comes_back_to_what_the_window_was(qtbot: QtBot, make_window: MakeWindow) -> None:
@@ -166,9 +159,6 @@ def test_a_pre_roll_and_at_most_nine_labels_are_chosen_and_remembered(make_windo
     dialog.pre_roll.choose(5.0)
     dialog.accept()
     assert window.player.choices.pre_roll_s == window.settings.now.choices.pre_roll_s == 5.0
-
-
-# Sources
 
 
 def test_recent_sources_are_listed_newest_first_and_play_again(
@@ -241,14 +231,6 @@ def test_esc_closes_the_message_then_leaves_full_screen(qtbot: QtBot, make_windo
         seen.append((window.banner.isVisible(), window.isFullScreen()))
     assert seen == [(False, True), (False, False)]
     assert not window.commands["full_screen"].isChecked()
-
-
-def test_without_a_camera_the_dialog_says_what_to_do(qtbot: QtBot) -> None:
-    dialog = CameraDialog()
-    qtbot.addWidget(dialog)
-    dialog.show()
-    qtbot.waitUntil(lambda: "Plug one in" in dialog.note.text() or dialog.cameras.count() > 0)
-    dialog.close()
 
 
 class Searches:
@@ -356,28 +338,6 @@ def test_a_file_is_named_with_its_folder() -> None:
     assert source_chooser.readable_source("tcp://host:7777") == "tcp://host:7777"
     two = "/data/monday/a.aedat4?stream=LEFT/events"
     assert source_chooser.readable_source(two) == "a.aedat4 (LEFT/events)   (monday)"
-
-
-# The orientation, the model, the engine
-
-
-def test_another_orientation_goes_on_at_the_same_place(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
-    wide = write_recording(tmp_path / "wide.npz", moving_bar(20_000_000), Resolution(64, 48))
-    window = make_window()
-    play(qtbot, window, wide)
-    window.player.seek(10.0)
-    qtbot.waitUntil(lambda: window.transport.line.position_s > 10.0)
-    window.commands["turn"].trigger()
-    qtbot.waitUntil(lambda: window.player.opened is not None)
-    assert window.player.opened is not None
-    assert window.player.opened.playback.resolution == (48, 64)
-    qtbot.waitUntil(lambda: window.transport.line.position_s >= 9.9)
-    window.commands["mirrored_camera"].trigger()
-    assert window.commands["mirrored_camera"].isChecked()
-    assert window.player.orientation == Orientation(1, mirrored=True)
-    window.commands["upright"].trigger()
-    assert window.player.orientation == Orientation()
-    assert not window.commands["mirrored_camera"].isChecked()
 
 
 @pytest.mark.parametrize("place_s", [0.0, 0.5])

@@ -32,9 +32,6 @@ print(json.dumps(run_app(sys.argv[1], sys.argv[2], decisions=json.loads(sys.argv
 """
 
 
-# In the window
-
-
 def ask(window: MainWindow) -> DecisionsDialog:
     window.commands["decisions"].trigger()
     assert isinstance(window.dialog, DecisionsDialog)
@@ -134,9 +131,6 @@ def test_older_settings_keep_their_rules_and_those_for_classes_that_are_gone_are
     assert not choices.loop
 
 
-# The dialog
-
-
 def dialog_of(qtbot: QtBot, decider: Decider) -> DecisionsDialog:
     dialog = DecisionsDialog(decider, CARD)
     qtbot.addWidget(dialog)
@@ -207,9 +201,6 @@ def test_at_least_one_class_is_named(qtbot: QtBot) -> None:
     assert dialog.use.isEnabled()
 
 
-# The flags
-
-
 def test_flags_are_on_top_of_what_was_chosen_last() -> None:
     def merged(decider: Decider, **flags: object) -> Decider:
         return decider.merge(DecisionFlags(**flags).given)  # type: ignore[arg-type]
@@ -234,9 +225,6 @@ def test_a_class_that_the_model_has_not_opens_no_window(model_folder: Path, reco
     done = python("-c", RUN, str(recording), str(model_folder), '{"deny": ["x"]}', LIVESNN_QUIT_AFTER="20")
     assert done.returncode == 1
     assert "columns has no class 'x': give one of 0, 1, 2" in done.stderr
-
-
-# What the window says of another sensor
 
 
 @pytest.mark.parametrize(("trained", "said"), [((34, 34), False), ((128, 128), True)])

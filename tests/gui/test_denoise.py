@@ -102,16 +102,6 @@ def test_a_filter_is_remembered_for_a_camera_and_never_for_a_recording(
     assert SettingsFile(file).now.filtered == ()
 
 
-def test_a_file_of_before_filters_no_recording(
-    qtbot: QtBot, make_window: MakeWindow, noisy: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / "settings.json"
-    file.write_text('{"mirrored_picture": true, "choices": {"denoise": true, "view": {}}}')
-    window = make_window(settings=SettingsFile(file))
-    play(qtbot, window, noisy)
-    assert filters(window) == [False, False]
-
-
 def test_learning_hot_pixels_again_goes_on_filtering(qtbot: QtBot, make_window: MakeWindow, noisy: Path) -> None:
     window = make_window()
     window.commands["learn_hot_pixels"].trigger()  # without a source it does nothing

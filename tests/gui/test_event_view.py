@@ -67,9 +67,6 @@ def picture_point(view: EventView, at: QPointF) -> QPointF:
     return (at - view.canvas.area.topLeft()) / view.canvas.scale
 
 
-# Pictures
-
-
 def test_a_picture_is_painted_pixel_for_pixel_as_large_as_fits(view: EventView) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
     view.show_picture(rgb)
@@ -114,9 +111,6 @@ def test_the_ground_and_the_legend_are_the_palette_s(view: EventView, palette: P
     row = {whole.pixelColor(x, view.height() - 20).name() for x in range(view.width())}
     assert {QColor(*palette.on).name(), QColor(*palette.off).name()} <= row or not palette.tells_polarity
     assert ("darker (OFF)" in view.legend.text()) == palette.tells_polarity
-
-
-# Zoom and pan
 
 
 def test_the_wheel_zooms_about_the_cursor(view: EventView) -> None:
@@ -180,9 +174,6 @@ def test_another_size_of_the_window_leaves_no_gap_where_there_is_picture(view: E
     assert area.left() <= 0 and area.right() >= view.canvas.width() - 1e-6  # noqa: PT018
 
 
-# Mirror and crop
-
-
 def of_size(width: int, height: int) -> InputSpec:
     """Return a model's input, with a frame for each event inside."""
     return InputSpec(width=width, height=height, slice=SliceRule(n_events=1))
@@ -241,9 +232,6 @@ def test_the_outline_is_the_slicer_s_crop(sensor: tuple[int, int], model: tuple[
         slicer.reset()
     (left, columns), (top, rows) = inside
     assert crop(Resolution(*sensor), spec) == QRectF(left, top, columns, rows)
-
-
-# Words, and ways to begin
 
 
 def test_the_size_is_said_and_that_the_model_sees_another(view: EventView) -> None:

@@ -20,7 +20,6 @@ from livesnn.app.main_window import MainWindow
 from livesnn.events.filters import Stretch
 from livesnn.events.labels import Label, keep_labels, read_labels
 from livesnn.events.recording import open_recording
-from tests.disks import fill, small_disk
 from tests.fake_source import joined
 from tests.synthetic import moving_bar, write_recording
 
@@ -203,21 +202,6 @@ def test_closing_the_window_ends_an_export_and_leaves_nothing(
     window = writing_a_long_film(qtbot, make_window, tmp_path)
     window.close()
     assert [path.name for path in tmp_path.iterdir()] == ["bar.npz"]
-
-
-def test_a_full_disk_is_said_in_the_banner(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    window = make_window()
-    play(qtbot, window, recording)
-    with small_disk(tmp_path / "disk", 400_000) as disk:
-        fill(disk)
-        for name, action in (("a.mp4", "film"), ("a.csv", "table"), ("a.png", "save_picture")):
-            export(window, action, disk / name)
-            wait_for_words(qtbot, window, str(disk / name))
-            assert window.banner.kind == "error"
-            assert "free" in window.banner.message.text()
-        assert [path.name for path in disk.iterdir()] == ["filling"]
 
 
 def test_without_a_source_nothing_can_be_exported(make_window: MakeWindow) -> None:

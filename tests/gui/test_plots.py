@@ -93,9 +93,6 @@ def wheel(widget: QWidget, place: QPoint) -> None:
     QApplication.sendEvent(widget, QWheelEvent(*where, QPoint(), QPoint(0, 120), *none, False))
 
 
-# What it shows
-
-
 def test_every_plot_shows_what_the_history_has(qtbot: QtBot, panel: PlotPanel) -> None:
     history = filled()
     draw_all(qtbot, panel, history)
@@ -144,9 +141,6 @@ def test_another_source_begins_new_plots(qtbot: QtBot, panel: PlotPanel) -> None
     draw_all(qtbot, panel, filled(5.0))
     assert panel.live.isChecked()
     assert panel.plots["rate"].values[0].max() < 15
-
-
-# Reading, zooming and moving
 
 
 def test_the_newest_values_are_followed_until_a_person_zooms_and_again_after_a_double_click(
@@ -216,9 +210,6 @@ def test_the_cross_hair_reads_the_values(plot: Plot) -> None:
     assert math.isnan(pointed[-1])
 
 
-# Saving
-
-
 def test_a_plot_is_saved_as_a_picture_and_as_a_table_that_says_when_in_the_source_a_value_was(
     qtbot: QtBot, panel: PlotPanel, tmp_path: Path
 ) -> None:
@@ -267,9 +258,6 @@ def test_the_button_of_a_plot_asks_where_to_save_it_and_what_cant_be_saved_is_sa
         plots.save("rate", tmp_path / file)
         assert words in message.text()
     assert list(tmp_path.rglob("*.p*")) == []
-
-
-# The dock
 
 
 def test_plots_take_the_place_of_the_lower_cards_and_are_hidden_by_key_and_by_their_own_button(

@@ -77,30 +77,6 @@ def test_what_arrives_is_in_the_file_while_it_plays(qtbot: QtBot, make_window: M
     assert f"{events.size:,} events written to {tmp_path / 'a.aedat4'}" == window.banner.message.text()
 
 
-def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
-    window = make_window()
-    plug = stream(qtbot, window)
-    session = window.session
-    assert session is not None
-    plug.plugged.clear()  # nothing arrives while it is begun, and while it is ended: a count without a race
-    qtbot.waitUntil(lambda: session.control.lost != "")
-    before = plug.given
-    window.recording.start(tmp_path / "a.aedat4")
-    recorder = window.player.recorder
-    assert recorder is not None
-    plug.plugged.set()
-    qtbot.waitUntil(lambda: plug.given > before + 30)
-    plug.plugged.clear()
-    qtbot.waitUntil(lambda: session.control.lost != "")
-    window.player.stop_recording()
-    qtbot.waitUntil(lambda: recorder.finished)
-    arrived = sum(plug.packets[number % len(plug.packets)].size for number in range(before, plug.given))
-    assert read(recorder.path).size + recorder.recorded.dropped == arrived
-    assert recorder.recorded.events == read(recorder.path).size
-
-
 def test_the_key_the_button_and_the_words_follow_each_other(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
@@ -272,9 +248,6 @@ def test_the_progress_is_said_in_words(of: Progress, label: str | None, words: s
     assert progress(of, label) == words
 
 
-# Before the button
-
-
 def test_what_came_before_the_button_is_in_the_file(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     window.choose(pre_roll_s=60.0)
@@ -287,9 +260,6 @@ def test_what_came_before_the_button_is_in_the_file(qtbot: QtBot, make_window: M
     assert events["t"][0] < PACKET_US  # the very first packet
     assert events["t"][-1] >= (before - 1) * PACKET_US  # of the last packet before the button, or later
     np.testing.assert_array_equal(events, given(plug, events["t"]))
-
-
-# Labels
 
 
 def test_a_key_labels_what_is_recorded_until_it_is_pressed_again(

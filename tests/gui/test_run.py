@@ -55,36 +55,6 @@ def test_it_quits_when_told_and_sums_up(model_folder: Path, recording: Path) -> 
     assert summary["dropped"] == 0
 
 
-BANNER = """
-import sys
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
-from livesnn.app.main_window import MainWindow
-from livesnn.app.application import run_app
-
-def look():
-    for window in QApplication.topLevelWidgets():
-        if isinstance(window, MainWindow) and window.banner.isVisible():
-            print(window.banner.message.text(), flush=True)
-            return window.close()
-
-application = QApplication([])
-timer = QTimer()
-timer.timeout.connect(look)
-timer.start(50)
-run_app(sys.argv[1], sys.argv[2])
-"""
-
-
-def test_a_file_that_is_not_there_is_a_banner_until_the_window_is_closed_and_then_an_error(
-    model_folder: Path, tmp_path: Path
-) -> None:
-    done = python("-c", BANNER, str(tmp_path / "none.aedat4"), str(model_folder))
-    assert done.returncode == 1
-    assert "none.aedat4" in done.stdout
-    assert done.stderr.strip().splitlines()[-1] == f"livesnn.errors.LivesnnError: {done.stdout.strip()}"
-
-
 def test_the_command_line_says_in_one_line_why_nothing_was_shown(recording: Path) -> None:
     done = python("-m", "livesnn", "gui", str(recording), "--model", "no-such-model", LIVESNN_QUIT_AFTER="2")
     assert done.returncode == 1
@@ -150,33 +120,6 @@ def test_the_demo_of_a_model_is_what_it_knows() -> None:
 )
 def test_a_scene_is_played_to_the_chosen_model_if_that_knows_it(source: str, chosen: str, model: str | None) -> None:
     assert model_for(source, chosen) == model
-
-
-WORDS = """
-import sys
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
-from livesnn.app.main_window import MainWindow
-from livesnn.app.application import run_app
-
-def look():
-    for window in QApplication.topLevelWidgets():
-        if isinstance(window, MainWindow) and window.isVisible():
-            print(window.view.page.title.text(), window.view.page.hint.text(), sep="|")
-            return window.close()
-
-application = QApplication([])
-timer = QTimer()
-timer.timeout.connect(look)
-timer.start(50)
-run_app(None, sys.argv[1])
-"""
-
-
-def test_a_model_of_videos_without_a_demo_asks_for_a_video() -> None:
-    done = python("-c", WORDS, "ucf6")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "Open a video or a webcam|ucf6 reads videos, and livesnn includes none."
 
 
 def test_without_a_source_the_demo_plays_until_its_first_picture() -> None:
@@ -260,30 +203,6 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
             app.communicate()
         assert app.returncode == 0, said
         assert json.loads(out)["frames_shown"] > 0
-
-
-DIALOG = """
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QPushButton
-from livesnn.app import style
-from livesnn.app.source_dialogs import CameraDialog
-
-application = QApplication([])
-style.use("dark", application)
-dialog = CameraDialog(discover=lambda notify: [])
-dialog.open()
-buttons = dialog.findChildren(QPushButton)
-QTimer.singleShot(200, lambda: (print(all(each.icon().isNull() for each in buttons)), application.quit()))
-application.exec()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("Xvfb"), reason="needs Xvfb: make counterparts")
-def test_a_dialog_s_buttons_have_no_icons_such_as_a_red_cross(tmp_path: Path) -> None:
-    with x_server(tmp_path) as display:  # offscreen there never are any
-        done = python("-c", DIALOG, QT_QPA_PLATFORM="xcb", DISPLAY=display)
-    assert done.stdout.split() == ["True"], done.stderr
 
 
 @contextmanager

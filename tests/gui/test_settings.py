@@ -69,14 +69,6 @@ def test_a_wrong_field_is_reset_alone_and_named(
     assert (tmp_path / "settings.json.unread").read_bytes() == file.read_bytes()
 
 
-def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:
-    file = tmp_path / "settings.json"
-    SettingsFile(file).change(recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light")
-    assert SettingsFile(file).now == Settings(
-        recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light"
-    )
-
-
 def test_two_programs_on_one_file_keep_what_the_other_has_changed(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     one, other = SettingsFile(file), SettingsFile(file)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QWidget
@@ -15,12 +14,10 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.widgets.readout import ago
-from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.infer.decide import STALE_S
 from livesnn.session.comparison import Second
 from tests.fake_source import FakeSource, cut, endless
-from tests.served import Server, free_port
-from tests.synthetic import SENSOR, moving_bar
+from tests.synthetic import moving_bar
 
 MakeWindow = Callable[..., MainWindow]
 BAR_US = 400_000
@@ -47,25 +44,6 @@ def test_a_silent_source_has_no_decision_and_the_time_since_is_said(qtbot: QtBot
     assert window.readout.rows.dimmed
     assert window.readout.rows.decision is None
     qtbot.waitUntil(lambda: silent_s(decision) > first_s)
-
-
-def test_when_the_server_is_gone_its_last_decision_is_not_shown_as_if_it_were_now(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
-    pytest.importorskip("dv_processing", reason="dv-processing is not installed: pip install dv-processing")
-    with Aedat4Writer(tmp_path / "bar.aedat4", SENSOR) as writer:
-        for packet in np.array_split(moving_bar(4_000_000), 400):
-            writer.write(packet)
-    window, port = make_window(), free_port()
-    server = Server(port, tmp_path / "bar.aedat4")
-    try:
-        window.open(f"tcp://127.0.0.1:{port}")
-        server.play(paced=True)
-        qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0, timeout=60_000)
-    finally:
-        server.kill()
-    qtbot.waitUntil(lambda: window.readout.decision.said.confidence == 0)
-    assert window.readout.decision.said.words == "No events"
 
 
 def test_a_second_model_has_no_decision_then_either(

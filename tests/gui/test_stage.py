@@ -60,9 +60,6 @@ def press(window: MainWindow, key: str) -> None:
     QTest.keySequence(window.focusWidget() or window, key)
 
 
-# What is shown
-
-
 def test_the_stage_fills_the_screen_with_the_picture_and_the_decision_and_nothing_else(
     qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:
@@ -158,29 +155,6 @@ def test_a_decision_is_written_in_its_colour_in_letters_to_be_read_from_ten_metr
     assert len(rows) > 75  # 7 hundredths of the screen: 5 cm on 55 inches
 
 
-def test_what_is_not_decided_has_no_class_s_colour(caption: Caption) -> None:
-    caption.show_said(Verdict("Not sure", "few events: more light"), 1.0)
-    image = shown(caption)
-    assert not any(rows_with(image, style.class_colour(number)) for number in range(12))
-    assert rows_with(image, QColor(style.DARK.faint))
-
-
-def test_what_was_decided_fades_out(caption: Caption) -> None:
-    def brightness(now_s: float) -> int:
-        caption.show_said(UNSURE, now_s)
-        image = shown(caption)
-        colours = (image.pixelColor(x, y) for x in range(0, 700, 2) for y in range(60, 160, 2))
-        return max(colour.lightness() for colour in colours)
-
-    caption.show_said(WAVE, 1.0)
-    fading = [brightness(now_s) for now_s in (2.0, 4.0, 6.0, 8.0, 20.0)]
-    assert fading == sorted(fading, reverse=True)
-    assert fading[0] > fading[2] > fading[4] + 20
-
-
-# How it is left
-
-
 @pytest.mark.parametrize("how", ["Esc", "F11", "a double click"])
 def test_a_key_or_a_double_click_leaves_the_stage_and_the_window_is_as_it_was(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, how: str
@@ -224,9 +198,6 @@ def test_a_window_that_is_closed_on_the_stage_comes_back_as_it_was(make_window: 
     later = make_window(settings=SettingsFile(tmp_path / "settings.json"))
     assert not later.isFullScreen()
     assert (later.width(), later.height()) == (800, 560)
-
-
-# The kiosk
 
 
 class ByAPerson(QCloseEvent):
@@ -306,17 +277,11 @@ def test_a_kiosk_repeats_a_recording_and_the_choice_stays_as_it_was(
     assert not window.player.choices.loop
 
 
-# On the command line
-
-
 @pytest.mark.parametrize(("flag", "locked"), [("--stage", False), ("--kiosk", True)])
 def test_the_window_can_begin_on_the_stage(recording: Path, model_folder: Path, flag: str, locked: bool) -> None:
     done = python("-c", LOOK, "gui", str(recording), "--model", str(model_folder), flag, LIVESNN_QUIT_AFTER="1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == f"[true, {str(locked).lower()}, true]"
-
-
-# In tabs
 
 
 @pytest.fixture

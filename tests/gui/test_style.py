@@ -16,7 +16,6 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.comparing import CompareDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import ThemeName
 from livesnn.app.style import DARK, LIGHT, Theme
 from livesnn.app.widgets.basics import label
 from livesnn.app.widgets.readout import DecisionView
@@ -103,31 +102,6 @@ def test_class_colours_are_told_apart_in_every_sight(theme: Theme) -> None:
         lab = np.cbrt(seen @ TO_LMS.T) @ TO_LAB.T
         differences = [np.linalg.norm(one - other) for one, other in itertools.combinations(lab, 2)]
         assert min(differences) > least[sight], sight
-
-
-def test_a_class_keeps_its_colour_and_has_one_in_each_theme(qapp: QApplication) -> None:
-    style.use("dark", qapp)
-    dark = [style.class_colour(index).name() for index in range(11)]
-    assert dark == list(DARK.classes[:11])
-    style.use("light", qapp)
-    assert [style.class_colour(index).name() for index in range(11)] == list(LIGHT.classes[:11])
-    assert style.class_colour(len(LIGHT.classes)) == style.class_colour(0)
-
-
-@pytest.mark.parametrize(("name", "theme"), [("dark", DARK), ("light", LIGHT)])
-def test_colours_are_those_of_the_theme_in_use_also_in_dialogs(
-    qapp: QApplication, name: ThemeName, theme: Theme
-) -> None:
-    style.use(name, qapp)
-    assert style.theme is theme
-    palette = qapp.palette()
-    for text, ground in (
-        (QPalette.ColorRole.Text, QPalette.ColorRole.Base),
-        (QPalette.ColorRole.WindowText, QPalette.ColorRole.Window),
-        (QPalette.ColorRole.ButtonText, QPalette.ColorRole.Button),
-    ):
-        lighter = palette.color(text).lightness() - palette.color(ground).lightness()
-        assert (lighter if theme is DARK else -lighter) > 120
 
 
 def test_widgets_on_show_follow_a_change(qtbot: QtBot, qapp: QApplication) -> None:

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
-from livesnn.app.style import DARK, LIGHT
 from livesnn.app.widgets.bars import SPEEDS, Transport
 from livesnn.app.widgets.timeline import (
     BASELINE,
@@ -74,9 +73,6 @@ def test_times_are_written_as_on_a_clock(seconds: float, total_s: float, text: s
     assert clock(seconds, total_s=total_s) == text
 
 
-# Event rate
-
-
 @pytest.mark.parametrize(
     ("counts", "total_s", "columns", "expected"),
     [
@@ -103,9 +99,6 @@ def test_a_profile_is_painted_and_what_is_played_is_brighter(make_line: MakeLine
     distances = [abs(QColor(name).green() - accent.green()) for name in (played, ahead)]
     assert distances[0] < distances[1]
     assert colour_at(line, 2.0, TOP - 3) == empty
-
-
-# Decisions and labels
 
 
 def test_a_decision_has_its_class_colour_and_later_ones_replace_it(make_line: MakeLine) -> None:
@@ -156,29 +149,6 @@ def test_labels_are_spans_under_the_decisions_with_the_edge_of_their_class(make_
     assert len({colour_at(line, second, LABELS + 2) for second in (2.01, 3.9, 4.5)}) == 3
 
 
-def test_names_are_written_where_they_fit_and_labels_are_cut_to_the_recording(make_line: MakeLine) -> None:
-    line = make_line(10.0, Label("arm_roll", 1.0, 1.3), Label("arm_roll", 5.0, 99.0), Label("late", 11, 12))
-    line.add_decision(1.0, 1.3, "arm_roll")
-    line.add_decision(5.0, 9.9, "arm_roll")
-
-    def inks(first_s: float, last_s: float, top: int, bottom: int) -> int:
-        image = line.grab().toImage()
-        columns = range(at(line, first_s).x() + 6, at(line, last_s).x())
-        return len({image.pixelColor(x, y).name() for x in columns for y in range(top + 4, bottom - 4)})
-
-    for top, bottom in ((LABELS, LABELS_END), (TRACK, TRACK_END)):
-        assert inks(1.0, 1.25, top, bottom) == 1
-        assert inks(5.0, 9.8, top, bottom) > 2
-
-
-def test_words_on_labels_can_be_read_in_every_colour_of_both_themes() -> None:
-    for theme in (DARK, LIGHT):
-        for name in theme.classes:
-            over, under = QColor(name), QColor(theme.surface)
-            mixed = [0.35 * a + 0.65 * b for a, b in zip(over.getRgbF(), under.getRgbF(), strict=True)]
-            assert style.contrast(QColor(theme.text), QColor.fromRgbF(*mixed)) >= 4.5, name
-
-
 def test_what_is_not_marked_is_dimmed(make_line: MakeLine) -> None:
     line = make_line()
     plain = line.grab().toImage()
@@ -190,9 +160,6 @@ def test_what_is_not_marked_is_dimmed(make_line: MakeLine) -> None:
         return any(plain.pixel(x, y) != marked.pixel(x, y) for y in range(line.height()))
 
     assert [differs(seconds) for seconds in (1.0, 3.0, 4.5, 6.0)] == [True, False, False, True]
-
-
-# Where it is, and seeking
 
 
 @NO_RAISE
@@ -258,33 +225,6 @@ def test_without_a_length_there_is_nothing_to_seek(make_line: MakeLine, total_s:
     assert line.position_s == 0.0
     ink = {colour_at(line, second, 4) for second in range(1, 10)}
     assert QColor(style.theme.text).name() not in ink
-
-
-def test_another_recording_starts_an_empty_line(make_line: MakeLine) -> None:
-    line = make_line()
-    plain = line.grab().toImage()
-    line.set_profile(rate([100] * 10))
-    line.add_decision(0.0, 5.0, "other")
-    line.show_position(6.0)
-    line.set_recording(10.0, CLASSES)
-    assert line.decision_at(1.0) is None
-    assert line.grab().toImage() == plain
-
-
-def test_it_takes_another_size_and_the_colours_of_another_theme(qapp: QApplication, make_line: MakeLine) -> None:
-    line = make_line()
-    line.add_decision(6.9, 7.1, "arm_roll")
-    try:
-        for theme in ("light", "dark"):
-            style.use(theme, qapp)  # type: ignore[arg-type]
-            assert colour_at(line, 7.0, TRACK + 4) == style.class_colour(1).name()
-            assert colour_at(line, 8.0, TRACK + 4) == QColor(style.theme.raised).name()
-            line.resize(416, HEIGHT)
-    finally:
-        style.use("dark", qapp)
-
-
-# The controls
 
 
 @pytest.fixture
