@@ -13,13 +13,13 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QPushButton
 
 from livesnn.app import style
+from livesnn.app.about import about
 from livesnn.app.acting import Acting
 from livesnn.app.actions import Action, Actions, fill_scenes
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.demo import DEMO, model_for
 from livesnn.app.exporting import Exporting
-from livesnn.app.help_dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.plots_dock import PlotsDock
@@ -105,7 +105,7 @@ class MainWindow(Page):
         player, transport, sources, canvas = self.player, self.transport, self.source_chooser, self.view.canvas
         yield Action("open", "File", "Open a recording …", ("Ctrl+O",), sources.choose_file)
         yield Action("camera", "File", "Connect a camera …", ("Ctrl+K",), sources.choose_camera)
-        yield Action("webcam", "File", "Use a webcam …", ("Ctrl+Shift+K",), sources.choose_webcam)
+        yield Action("webcam", "File", "Use a webcam …", ("Ctrl+Shift+K",), sources.use_webcam)
         yield Action("stream", "File", "Network stream …", ("Ctrl+N",), sources.choose_stream)
         yield Action("demo", "File", "Watch the demo", ("Ctrl+D",), lambda: sources.watch(DEMO))
         yield Action("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",), lambda: sources.watch(DIGITS_URI))
@@ -183,9 +183,8 @@ class MainWindow(Page):
         yield Action("state:reset", "Network", "Reset the state each window", ("W",), reset, "state")
         yield Action("reset", "Network", "Reset the state now", ("R",), player.reset)
 
-        yield Action("docs", "Help", "Documentation", ("Shift+F1",), lambda: open_docs("index.md"))
-        yield Action("shortcuts", "Help", "Shortcuts", ("F1", "?"), self.show_shortcuts)
-        yield Action("about", "Help", "About livesnn", ("Ctrl+F1",), lambda: self.show_dialog(AboutDialog(self)))
+        yield Action("docs", "Help", "Documentation", ("F1", "?"), lambda: open_docs("window.md"))
+        yield Action("about", "Help", "About livesnn", ("Ctrl+F1",), lambda: self.show_dialog(about(self)))
 
     def _connect(self) -> None:
         transport, player = self.transport, self.player
@@ -285,9 +284,6 @@ class MainWindow(Page):
             self.banner.hide()
         elif self.window().isFullScreen():
             self.set_full_screen(False)
-
-    def show_shortcuts(self) -> None:
-        self.show_dialog(ShortcutsDialog(self.commands.entries, self))
 
     def _turn(self) -> None:
         if (now := self.player.orientation) is not None:

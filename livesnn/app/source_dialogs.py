@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QListWidget, QListWidgetItem, QWidget
@@ -52,10 +50,12 @@ class SourceChooser:
         self._window.show_dialog(dialog)
 
     def choose_camera(self) -> None:
-        self._ask(CameraDialog(self._window))
+        dialog = CameraDialog(self._window)
+        dialog.chosen.connect(self._open)
+        self._window.show_dialog(dialog)
 
-    def choose_webcam(self) -> None:
-        self._ask(CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS))
+    def use_webcam(self) -> None:
+        self._open("webcam")
 
     def choose_stream(self) -> None:
         streams = (source for source in self._settings.now.recent if source.startswith(SCHEME))
@@ -74,10 +74,6 @@ class SourceChooser:
     def watch(self, scene: str) -> None:
         """Play a simulated scene with the model that it needs; the chosen one, if that knows it."""
         self._window.open_requested.emit(scene, model_for(scene, self._player.models.chosen_name))
-
-    def _ask(self, dialog: CameraDialog) -> None:
-        dialog.chosen.connect(self._open)
-        self._window.show_dialog(dialog)
 
     def _open(self, source: str) -> None:
         self._window.open_requested.emit(source, None)
@@ -99,37 +95,6 @@ def readable_source(source: str) -> str:
     return source if folder is None else f"{source_name(source)}   ({folder.name or folder})"
 
 
-class Words(NamedTuple):
-    """What a dialog that lists cameras says."""
-
-    title: str
-    looking: str
-    choose: str
-    only: bool  # whether the only one is chosen at once
-    page: str  # of the documentation
-
-
-OF_CAMERAS = Words("Connect a camera", LOOKING, "Choose a camera:", False, "cameras.md#event-cameras")
-OF_WEBCAMS = Words(
-    "Use a webcam", "Looking for webcams …", "Which webcam should livesnn use?", True, "cameras.md#webcams"
-)
-NO_WEBCAM = "No webcam was found. Plug one in, close other programs that use it, then search again."
-UNLISTED = 4  # webcams to choose from where the system lists none
-
-
-def listed_webcams(notify: Notify) -> list[Device]:
-    """Return the webcams that the system lists; where it never does, the first numbers."""
-    from livesnn.video.webcam import webcams  # with OpenCV, a quarter of a second
-
-    if sys.platform != "linux":
-        numbers = range(UNLISTED)
-        return [Device("webcam", f"webcam:{number}", f"Webcam {number + 1}", "", None) for number in numbers]
-    found = webcams()
-    if not found:
-        notify(NO_WEBCAM)
-    return found
-
-
 class CameraDialog(Dialog):
     """Lists the connected cameras. They are found in a thread, because USB can be slow.
 
@@ -139,23 +104,18 @@ class CameraDialog(Dialog):
     chosen = Signal(str)  # camera:SERIAL, webcam:NUMBER
 
     def __init__(
-        self,
-        parent: QWidget | None = None,
-        *,
-        discover: Callable[[Notify], list[Device]] = discover,
-        words: Words = OF_CAMERAS,
+        self, parent: QWidget | None = None, *, discover: Callable[[Notify], list[Device]] = discover
     ) -> None:
-        super().__init__(words.title, parent)
+        super().__init__("Connect a camera", parent)
         self._discover = discover
-        self._words = words
         self._worker: Worker | None = None
-        self.note = note(words.looking, 14)
+        self.note = note(LOOKING, 14)
         self.cameras = QListWidget()
         self.cameras.setFont(style.text_font(15))
         self.cameras.setMinimumSize(420, 130)
         self.cameras.itemDoubleClicked.connect(self.accept)
         self._again = dialog_button("Search again", self.look)
-        below = (self._again, help_button(words.page, "cameras"), STRETCH)
+        below = (self._again, help_button("cameras.md#event-cameras", "cameras"), STRETCH)
         self.put(self.note, self.cameras, fill(QHBoxLayout(), *below, spacing=8))
         self._connect = self.add_buttons("Connect")
         self._timer = QTimer(self)
@@ -167,7 +127,7 @@ class CameraDialog(Dialog):
     def look(self) -> None:
         self._stop()
         self.cameras.clear()
-        self.note.setText(self._words.looking)
+        self.note.setText(LOOKING)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
         found: list[Device] = []  # its own: an abandoned search may still find something
@@ -194,10 +154,8 @@ class CameraDialog(Dialog):
             why = str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"
         self._timer.stop()
         self._again.setEnabled(True)
-        if any(device.kind != "webcam" for device in devices) or (devices and self._words.only):
-            self.note.setText(self._words.choose)
-        elif self._words.only:
-            self.note.setText(why)
+        if any(device.kind != "webcam" for device in devices):
+            self.note.setText("Choose a camera:")
         else:
             self.note.setText((why or NO_CAMERA) + OR_WEBCAM * bool(devices))
         for device in devices:
@@ -206,8 +164,6 @@ class CameraDialog(Dialog):
             self.cameras.addItem(item)
         self.cameras.setCurrentRow(0)
         self._connect.setEnabled(bool(devices))
-        if self._words.only and len(devices) == 1:
-            self.accept()
 
     @Slot()
     def _stop(self) -> None:

@@ -50,7 +50,6 @@ _OPENING = (
     "decisions",
     "act",
     "compare",
-    "shortcuts",
     "about",
 )  # rarer than the others
 _KEYS = (

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.source_dialogs import OF_CAMERAS, OF_WEBCAMS, CameraDialog, Words
+from livesnn.app.source_dialogs import CameraDialog
 from livesnn.app.widgets.basics import PROJECT
 
 MakeWindow = Callable[..., MainWindow]
@@ -96,9 +96,8 @@ def test_about_has_links(make_window: MakeWindow) -> None:
     assert is_there(addresses[3])
 
 
-@pytest.mark.parametrize("words", [OF_CAMERAS, OF_WEBCAMS], ids=lambda words: words.title)
-def test_where_no_camera_is_found_a_page_says_what_to_do(qtbot: QtBot, browser: Browser, words: Words) -> None:
-    dialog = CameraDialog(discover=lambda _: [], words=words)
+def test_where_no_camera_is_found_a_page_says_what_to_do(qtbot: QtBot, browser: Browser) -> None:
+    dialog = CameraDialog(discover=lambda _: [])
     qtbot.addWidget(dialog)
     (question,) = questions(dialog)
     qtbot.mouseClick(question, Qt.MouseButton.LeftButton)

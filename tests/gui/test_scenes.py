@@ -1,4 +1,4 @@
-"""The menu of simulated scenes, and choosing a webcam."""
+"""The menu of simulated scenes, and a webcam that is missing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.source_dialogs import NO_WEBCAM, OF_WEBCAMS, CameraDialog
-from livesnn.events.cameras.driver import Device
+from livesnn.errors import SourceError
 from livesnn.simulate.motions import PEOPLE
 from livesnn.simulate.sources import open_simulation
 
@@ -48,38 +47,13 @@ def test_a_scene_plays_with_a_model_that_knows_people_and_says_what_it_is(
     qtbot.waitUntil(lambda: window.header.source.text() == "Demo: walking, number 2", timeout=60_000)
 
 
-def webcam(number: int) -> Device:
-    return Device("webcam", f"webcam:{number}", f"Camera {number}", "", None)
-
-
-def test_of_several_webcams_one_is_chosen(qtbot: QtBot) -> None:
-    dialog = CameraDialog(discover=lambda _: [webcam(0), webcam(2)], words=OF_WEBCAMS)
-    qtbot.addWidget(dialog)
-    qtbot.waitUntil(lambda: dialog.cameras.count() == 2)
-    assert dialog.note.text() == OF_WEBCAMS.choose
-    dialog.cameras.setCurrentRow(1)
-    with qtbot.waitSignal(dialog.chosen) as chosen:
-        dialog.accept()
-    assert chosen.args == ["webcam:2"]
-
-
-def test_the_only_webcam_is_used_at_once(qtbot: QtBot) -> None:
-    dialog = CameraDialog(discover=lambda _: [webcam(1)], words=OF_WEBCAMS)
-    qtbot.addWidget(dialog)
-    with qtbot.waitSignal(dialog.chosen) as chosen:
-        dialog.show()
-    assert chosen.args == ["webcam:1"]
-    assert not dialog.isVisible()
-
-
-def test_where_there_is_no_webcam_the_dialog_says_what_to_do(
+def test_a_webcam_that_is_not_there_is_said(
     qtbot: QtBot, make_window: MakeWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livesnn.video.webcam.webcams", lambda: [])
-    monkeypatch.setattr("sys.platform", "linux")
+    def none(uri: str, **_: object) -> None:
+        raise SourceError("no webcam is plugged in: plug one in")
+
+    monkeypatch.setattr("livesnn.video.webcam.open_webcam", none)
     window = make_window()
     window.view.page.choices["webcam"].click()
-    dialog = window.dialog
-    assert isinstance(dialog, CameraDialog)
-    qtbot.waitUntil(lambda: dialog.note.text() == NO_WEBCAM)
-    assert window.session is None
+    qtbot.waitUntil(lambda: window.banner.message.text() == "no webcam is plugged in: plug one in")
