@@ -219,7 +219,6 @@ class ActionsDialog(Dialog):
         self._check()
 
     def _check(self) -> None:
-        """Say what is wrong with the first rule that is impossible."""
         problems = [problem for row in self.rows if (problem := row.check())]
         self.problem.setText(capitalised(problems[0]) if problems else "")
         self.save.setEnabled(not problems)

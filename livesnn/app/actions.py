@@ -113,7 +113,6 @@ class Actions:
 
 
 def fill_scenes(menu: QMenu, watch: Callable[[str], None]) -> None:
-    """Fill the menu of simulated scenes."""
 
     def add(where: QMenu, words: str, address: str) -> None:
         action = where.addAction(words)

@@ -120,7 +120,6 @@ def make_application(settings: SettingsFile) -> QApplication:
 
 
 def _model_for(source: str, model: str | None, window: MainWindow) -> str | None:
-    """Return the model that a source needs, unless one was named on the command line."""
     return None if model else model_for(source, window.player.models.chosen_name)
 
 

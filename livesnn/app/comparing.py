@@ -251,7 +251,6 @@ class AgreementView(Painted):
         self.update()
 
     def show_difference(self, difference: Difference) -> None:
-        """Show the numbers, a dash where one is unknown."""
         agreement = difference.agreement
         known = math.isfinite(agreement.minute)
         self.note = ""

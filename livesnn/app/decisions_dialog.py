@@ -160,7 +160,6 @@ class ClassRules(QTreeWidget):
         return item, field
 
     def show_rules(self, denied: Collection[str], thresholds: Mapping[str, float]) -> None:
-        """Mark all classes but the denied ones, and show the thresholds of those that have their own."""
         for name, (_, field) in self.rows.items():
             self.mark(name, marked=name not in denied)
             field.setText(f"{100 * thresholds[name]:g}" if name in thresholds else "")
@@ -170,7 +169,6 @@ class ClassRules(QTreeWidget):
         self.rows[name][0].setCheckState(_NAME, state)
 
     def use_threshold(self, percent: float) -> None:
-        """Show the threshold of all classes where one has none of its own."""
         for _, field in self.rows.values():
             field.setPlaceholderText(f"{percent:g}")
 
@@ -203,7 +201,6 @@ class ShareBox(QDoubleSpinBox):
         return abs(round(self.value() / 100, 3))
 
     def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Accept a comma as a decimal point."""
         return super().validate(text.replace(",", "."), position)
 
     def textFromValue(self, value: float) -> str:

@@ -44,7 +44,6 @@ def model_for(source: str, chosen: str) -> str | None:
 
 
 def knows_people(card: ModelCard) -> bool:
-    """Return whether a model recognises what simulated people do."""
     return not set(GESTURES[:-1]).isdisjoint(card.classes)
 
 

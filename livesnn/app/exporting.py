@@ -81,7 +81,6 @@ class Exporting:
         self.folder = documents()  # where the file dialog starts
 
     def actions(self) -> Iterator[Action]:
-        """Yield the actions of the menu "Export"."""
         menu = "File/Export"
         keys = ("Ctrl+C",)
         yield Action("copy_picture", menu, "Copy the picture", keys, self.copy_picture, why_not=self._why_no_picture)
@@ -98,8 +97,6 @@ class Exporting:
         yield Action("forget_marks", menu, "Remove the marks", ("U",), partial(self._mark, WHOLE))
         words, keys, none = "Cancel the export", ("Ctrl+Shift+C",), lambda: "" if self._job else "Nothing is exported"
         yield Action("cancel_export", menu, words, keys, self.cancel, rule=True, why_not=none)
-
-    # Marks
 
     def mark_in(self) -> None:
         """Let the stretch begin at the picture that is shown; it ends where it did, if that is later."""
@@ -121,8 +118,6 @@ class Exporting:
     def _mark(self, marks: Stretch) -> None:
         self.marks, self._marked = marks, self._player.source
         self._window.transport.line.set_marks(marks)
-
-    # What is exported
 
     def copy_picture(self) -> None:
         if self._window.view.has_picture:
@@ -162,8 +157,6 @@ class Exporting:
             return f"{count:,} {_COUNTED[suffix]} written to {out}"
 
         self._begin(out, write)
-
-    # How it goes
 
     def cancel(self) -> None:
         if self._job is not None:
@@ -206,8 +199,6 @@ class Exporting:
             self._said = ""
             self._job = Job(out, write)
 
-    # What a person is asked
-
     def _ask(self, write: Callable[[Path], None], suffix: str) -> None:
         now, opened = datetime.now(), self._player.opened
         path = None if opened is None else opened.playback.path
@@ -230,8 +221,6 @@ class Exporting:
             self._window.banner.show_message(f"{out} exists already: choose another name", "error")
         else:
             write(out)
-
-    # What can be exported now
 
     @property
     def _live(self) -> bool:

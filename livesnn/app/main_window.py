@@ -101,7 +101,6 @@ class MainWindow(Page):
         return self.player.session
 
     def _actions(self) -> Iterator[Action]:
-        """Yield every action of the window: its name, menu, words and keys, and what it does."""
         player, transport, sources, canvas = self.player, self.transport, self.source_chooser, self.view.canvas
         yield Action("open", "File", "Open a recording …", ("Ctrl+O",), sources.choose_file)
         yield Action("camera", "File", "Connect a camera …", ("Ctrl+K",), sources.choose_camera)
@@ -217,8 +216,6 @@ class MainWindow(Page):
         self.commands[f"theme:{self.settings.now.theme}"].setChecked(True)
         self.commands["full_screen"].setChecked(self.window().isFullScreen())
 
-    # What a person asks for
-
     def new_tab(self) -> MainWindow:
         """Return an empty window for another source, a tab beside this one."""
         tabs = self.tabs or Tabs(self)
@@ -259,7 +256,6 @@ class MainWindow(Page):
         self.show_dialog(dialog)
 
     def choose(self, **fields: object) -> None:
-        """Play in this way, as `Player.choose` does, and show it."""
         self.player.choose(**fields)
         self._show_choices()
 
@@ -277,7 +273,6 @@ class MainWindow(Page):
         self.window().setWindowState(now | filling if full else now & ~filling)
 
     def leave(self) -> None:
-        """Close what is open, one at a time: the stage, the message, full screen."""
         if self.presenting.on:
             self.presenting.leave()
         elif self.banner.isVisible():
@@ -340,8 +335,6 @@ class MainWindow(Page):
     def _forget_recent(self) -> None:
         self.settings.change(recent=())
         QTimer.singleShot(0, self, self._show_recent)  # not while the menu is used
-
-    # As time goes by
 
     def poll(self) -> None:
         for part in self._polled:

@@ -248,7 +248,6 @@ class TaughtDialog(Dialog):
         self.resize(720, 480)
 
     def _list(self, chosen: str) -> None:
-        """List the model's gestures, and choose one."""
         self._card = read_card(self._model)
         self._recorded = recordings_of(model_folder(self._model))
         names = [*self._card.taught]
@@ -356,7 +355,6 @@ class TaughtDialog(Dialog):
 
 
 def lesson_words(gesture: str, card: ModelCard) -> str:
-    """Return how well a taught class was learned, one sentence a line."""
     measured = card.lessons.get(gesture)
     words = describe_measured(measured, card.input.window_s) if measured else []
     words.append(f"learned from {card.taught[gesture]} windows")

@@ -344,7 +344,6 @@ class Player:
 
     @property
     def model(self) -> str:
-        """The name or folder of the model in use."""
         return self.models.name
 
     @property
@@ -381,7 +380,6 @@ class Player:
 
     @property
     def can_record(self) -> bool:
-        """Whether a live source of events is open."""
         if self.session is None or self.opened is None:
             return False
         live_events = self.opened.playback.live and self.opened.playback.has_events

@@ -59,7 +59,6 @@ class RecordingControls:
             self._window.show_dialog(dialog)
 
     def ask(self) -> None:
-        """Ask for the pre-roll and the labels."""
         dialog = RecordingDialog(self._player.choices.pre_roll_s, self._settings.now.labels, self._window)
         dialog.chosen.connect(self.use)
         self._window.show_dialog(dialog)

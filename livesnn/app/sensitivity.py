@@ -246,7 +246,6 @@ class SensorPanel(QWidget):
             self._set(sensitivity=self._sensor.sensitivity, hold_events_per_s=wanted)
 
     def _change_limits(self) -> None:
-        """Limit the rate and the region as the fields say."""
         limited = self.limited.value() * 1e3 if self.limit.isChecked() else None
         region = Region(*(corner.value() for corner in self.corners)) if self.region.isChecked() else None
         settings = replace(self._sensor.settings, limit_events_per_s=limited, region=region)

@@ -97,7 +97,6 @@ class Caption(QWidget):
         self._repaint()
 
     def _paint_scrim(self) -> None:
-        """Let the picture fade into the ground, so that every letter can be read."""
         if self.size().isEmpty():
             return
         ratio = self.devicePixelRatioF()
@@ -336,8 +335,6 @@ class Presenting:
             self._player.apply(replace(self._player.choices, loop=self._loop_before))
         window.window().setWindowState(self._state_before)
         window.view.setFocus()
-
-    # As time goes by
 
     def poll(self) -> None:
         if not self.on:

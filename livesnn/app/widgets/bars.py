@@ -88,7 +88,6 @@ class Header(QWidget):
         self.model.setToolTip(plain_tip(f"{about_model}\n{choose}") if about_model else choose)
 
     def show_engine(self, engine: str) -> None:
-        """Name the engine that runs the model now; "": none does."""
         words = f"{self._named} · {engine}" if engine else self._named
         self.model.setText(words.replace("&", "&&"))  # a single & would underline a letter
 
@@ -188,8 +187,6 @@ class Transport(QFrame):
         self.set_recording(None)
         self.show_recording("")
 
-    # What is played
-
     def set_recording(
         self,
         duration_s: float | None,
@@ -217,7 +214,6 @@ class Transport(QFrame):
         self.total.setText(clock(duration_s))
 
     def show_position(self, seconds: float) -> None:
-        """Move the handle and its time, unless a person holds it."""
         if self._total_s is None:
             if self._live_from_s is None or seconds < self._live_from_s:
                 self._live_from_s = seconds
@@ -264,8 +260,6 @@ class Transport(QFrame):
         style.set_icon(self.play, icon, "on_accent" if running else "faint")
         self.play.setToolTip(f"{words} (Space)")
         self.play.setAccessibleName(words)
-
-    # What a person wants
 
     def change_speed(self, steps: int) -> None:
         """Choose a speed so many steps higher, or lower below 0, if there is one."""

@@ -44,7 +44,6 @@ Do = Callable[[], object] | None  # What a button does
 
 
 def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) -> QLabel:
-    """Return a label in a font of style.py, whose colour follows the theme."""
     widget = QLabel(text)
     widget.setTextFormat(Qt.TextFormat.PlainText)  # a class or a file may be called <b>
     widget.setFont(font)
@@ -174,7 +173,6 @@ def help_button(page: str, about: str) -> QPushButton:
 
 
 def line_edit(text: str, placeholder: str, name: str, *, least_width: int = 0) -> QLineEdit:
-    """Return a field for one line of text; ``name`` is for screen readers."""
     widget = QLineEdit(text)
     widget.setFont(style.text_font(15))
     widget.setPlaceholderText(placeholder)
@@ -296,7 +294,6 @@ class Painted(QWidget):
         return self.hint
 
     def paint(self, painter: QPainter) -> None:
-        """Paint all of it, on the colour of a card."""
         raise NotImplementedError
 
     def tip_at(self, place: QPointF) -> str:

@@ -66,8 +66,6 @@ class PictureCanvas(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(640, 480)
 
-    # What is shown
-
     def show_picture(self, rgb: npt.NDArray[np.uint8], arrived_s: float) -> None:
         """Show a copy of a picture uint8 [H, W, 3]; after one of another size, show it whole."""
         last, self._image = self._image, rgb_image(np.ascontiguousarray(rgb))
@@ -106,13 +104,11 @@ class PictureCanvas(QWidget):
             self.update()
 
     def tell(self, news: str) -> None:
-        """Say on the picture what was done, for some seconds."""
         self._news = news
         self._read.start()
         self.update()
 
     def set_mirrored(self, mirrored: bool) -> None:
-        """Swap left and right, and go on showing the same part."""
         if mirrored != self.mirrored:
             self.mirrored = mirrored
             self._centre.setX(self._image.width() - self._centre.x())
@@ -123,8 +119,6 @@ class PictureCanvas(QWidget):
         """What the badge on the picture says: what was just done, and why it isn't as the sensor sees it."""
         said = [self._news, *self._changes, self._loss, "mirrored picture" * self.mirrored]
         return [*filter(None, said), *[f"zoom {self.zoom:.1f}×"] * (self.zoom > 1)]
-
-    # Zoom and pan
 
     def fit(self) -> None:
         self.zoom = 1.0
@@ -190,8 +184,6 @@ class PictureCanvas(QWidget):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.fit()
-
-    # Painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -314,8 +306,6 @@ class EventView(QFrame):
         self.canvas.fit()
         self.canvas.show()
 
-    # Pictures
-
     def show_picture(self, rgb: npt.NDArray[np.uint8], arrived_s: float = 0.0) -> None:
         """Show a picture uint8 [H, W, 3]; its newest event arrived at ``arrived_s`` (`time.perf_counter()`)."""
         self.canvas.show_picture(rgb, arrived_s)
@@ -327,7 +317,6 @@ class EventView(QFrame):
         self.shown += 1
 
     def set_input(self, spec: InputSpec | None) -> None:
-        """Say how the pictures are scaled for the model; None: there is no model."""
         self._input = spec
         self.legend.setVisible(spec is None or spec.kind == "events")
         self._show_size()
@@ -369,8 +358,6 @@ class EventView(QFrame):
             tip += "." if whole else " (the dashed frame)."
         self.size_note.setText(text)
         self.size_note.setToolTip(tip)
-
-    # Words
 
     def show_words(self, title: str, hint: str, *, ways: bool = False) -> None:
         self.page.title.setText(title)

@@ -54,7 +54,6 @@ class WindowPanel(Card):
         self.caption.setToolTip(_WINDOW_TIP if card is None else window_words(card.input))
 
     def wait(self) -> None:
-        """Show nothing until the first frame after a reset."""
         self.strip.show_frames(())
         self.caption.set_remark(NOTHING)
 
@@ -403,7 +402,6 @@ class _Numbers(Painted):
         self.update()
 
     def show_notes(self, notes: dict[str, str]) -> None:
-        """Paint `texts` with these notes as tooltips; losses have the colour of a warning."""
         self._notes = notes
         self.update()
 
@@ -454,7 +452,6 @@ class _Numbers(Painted):
 
 
 def milliseconds(value: float) -> str:
-    """Return a time in ms with three digits, or a dash."""
     return _digits(value) if math.isfinite(value) else NOTHING
 
 

@@ -224,10 +224,7 @@ class Plot(QFrame):
         self.setToolTip(look.tip)
         self._restyle()
 
-    # What it shows
-
     def set_curves(self, names: Sequence[str], colours: Sequence[QColor]) -> None:
-        """Show curves of these names and colours, without values."""
         self.names, self._colours = tuple(names), tuple(colours)
         self.clear()
         self._restyle()
@@ -303,8 +300,6 @@ class Plot(QFrame):
     def _written(self, value: float) -> str:
         return f"{value:,.{self.look.digits}f} {self.look.unit}".rstrip()
 
-    # What a person does
-
     def _point(self, place: QPointF) -> None:
         if not self.view.sceneBoundingRect().contains(place):
             self._leave()
@@ -316,7 +311,6 @@ class Plot(QFrame):
         self.pointed.emit(point.x())
 
     def _leave(self) -> None:
-        """Hide the cross-hair."""
         self._line.setVisible(False)
         self.pointed.emit(float("nan"))
 
@@ -327,8 +321,6 @@ class Plot(QFrame):
         elif event.type() == QEvent.Type.MouseButtonDblClick:
             self.whole_wanted.emit()
         return bool(super().eventFilter(watched, event))
-
-    # How it looks
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
@@ -347,8 +339,6 @@ class Plot(QFrame):
         self._curves.set_colours(self._colours)
         self._line.setPen(pyqtgraph.mkPen(theme.faint, style=Qt.PenStyle.DashLine))
         self.legend.show_curves(self._named())
-
-    # Saving
 
     def save_to(self, path: Path, stream_s: FloatArray) -> None:
         """Write the plot as PNG as it is on the screen, or its values as CSV with their times in the source, [N].
@@ -471,8 +461,6 @@ class PlotPanel(QWidget):
         fill(QVBoxLayout(self), (scrolled(inner, down_only=True), 1), spacing=0, margins=(14, 2, 14, 12))
         self.setMinimumSize(LEAST_PLOT[0] + 28, 2 * LEAST_PLOT[1] // 3)
 
-    # Which plots
-
     def _choose(self, name: Quantity, on: bool) -> None:
         self.chosen = tuple(each for each in LOOKS if (on if each == name else each in self.chosen))
         self._arrange()
@@ -497,7 +485,6 @@ class PlotPanel(QWidget):
             self._grid.setRowStretch(index, 1 if index * columns < len(self.chosen) else 0)
 
     def sizeHint(self) -> QSize:
-        """Return the room that plots get, before a person changes it."""
         return QSize(600, min(_HEIGHT, self.window().height() // 4))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -522,8 +509,6 @@ class PlotPanel(QWidget):
             for name, plot in self.plots.items():
                 plot.set_colours(self._colours(name, len(plot.names)))
         super().changeEvent(event)
-
-    # What they show
 
     def poll(self, history: PlotHistory) -> None:
         """Build a plot that is missing, or draw the next one that has something new."""
@@ -586,7 +571,6 @@ class PlotPanel(QWidget):
         self._cross_hair_s = math.nan if math.isnan(at_s) else at_s
 
     def save(self, name: Quantity, path: Path) -> None:
-        """Write a plot to a file; raises OSError if it can't be written."""
         plot, history = self.plots[name], self._history
         at_s = plot.values[0]
         stream_s = np.full(len(at_s), np.nan)

@@ -149,7 +149,6 @@ class ClassRows(Painted):
 
 @lru_cache(maxsize=16)
 def longest(names: tuple[str, ...], pixels: int) -> float:
-    """Return the width of the longest name in bold letters of this size."""
     metrics = QFontMetricsF(style.text_font(pixels, weight=_BOLD))
     return max(metrics.horizontalAdvance(name) for name in names) + 2
 
@@ -268,7 +267,6 @@ class DecisionView(Painted):
 
 
 def ago(seconds: float) -> str:
-    """Return a time as "for 12 s", "for 3 min" or "for 2 h"."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"for {seconds // size:.0f} {unit}"

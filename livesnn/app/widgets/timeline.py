@@ -120,7 +120,6 @@ def _clip(painter: QPainter, place: QRectF) -> None:
 
 
 def _write(painter: QPainter, place: QRectF, label: str, colour: str | QColor) -> None:
-    """Write as much of a label as fits in the middle; nothing in a very short place."""
     if place.width() >= _LEAST_FOR_WORDS:
         words = elided(painter, style.readable(label), place.width() - 8)
         write(painter, place, words, colour, Qt.AlignmentFlag.AlignCenter)
@@ -198,8 +197,6 @@ class Timeline(QWidget):
         self.position_s = min(max(seconds, 0.0), self._total_s)
         self.update()
 
-    # Where things are
-
     def _span(self) -> int:
         return max(self.width() - 2 * _SIDE, 1)
 
@@ -208,8 +205,6 @@ class Timeline(QWidget):
 
     def _seconds_at(self, x: float) -> float:
         return min(max((x - _SIDE) / self._span(), 0.0), 1.0) * self._total_s
-
-    # What a person does
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
@@ -256,8 +251,6 @@ class Timeline(QWidget):
             seconds, self._waiting_s = self._waiting_s, None
             self._drag_timer.start()
             self.seek_requested.emit(seconds)
-
-    # Painting
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._paint_anew()
