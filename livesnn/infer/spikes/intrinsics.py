@@ -1,8 +1,8 @@
 """What the kernels are built from: compile decorators, and LLVM instructions that numba lacks.
 
-The instructions read and write numbers at addresses, atomically where threads share them, and vectors of any number
-of lanes. LLVM splits vectors into those of the processor (AVX-512, AVX2, NEON). Addresses are intp: numba would make
-a float64 of a variable that is first a uintp and then an int64.
+The instructions read and write numbers and vectors at addresses. LLVM splits vectors into those of the processor
+(AVX-512, AVX2, NEON). Addresses are intp: numba would make a float64 of a variable that is first a uintp and then an
+int64.
 """
 
 from __future__ import annotations
@@ -132,25 +132,6 @@ def trailing_zeros(builder, bits):  # type: ignore[no-untyped-def]
 @instruction(types.int64, types.uint64)
 def popcount(builder, bits):  # type: ignore[no-untyped-def]
     return builder.ctpop(bits)
-
-
-@instruction(types.boolean, types.intp, types.int64, types.int64)
-def compare_and_swap(builder, address, old, new):  # type: ignore[no-untyped-def]
-    """Replace the int64 at an address if it still is ``old``, atomically; return whether it was."""
-    pointer = builder.inttoptr(address, WORD.as_pointer())
-    return builder.extract_value(builder.cmpxchg(pointer, old, new, "acq_rel", "acquire"), 1)
-
-
-@instruction(types.void, types.intp, types.int64)
-def store_release(builder, address, number):  # type: ignore[no-untyped-def]
-    """Write an int64 to an address; threads that `load_acquire` it see all that was written before."""
-    builder.store_atomic(number, builder.inttoptr(address, WORD.as_pointer()), "release", 8)
-
-
-@instruction(types.int64, types.intp)
-def load_acquire(builder, address):  # type: ignore[no-untyped-def]
-    """Return the int64 at an address; all that was written before its `store_release` is seen from here on."""
-    return builder.load_atomic(builder.inttoptr(address, WORD.as_pointer()), "acquire", 8)
 
 
 def vector(builder: Any, address: Any, lanes: int, value: Any = None, kind: Any = FLOAT) -> Any:

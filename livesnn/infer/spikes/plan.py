@@ -1,7 +1,7 @@
 """How a network lies in memory for its spike-driven step: the records that kernels read, and the arranged weights.
 
 Each feature map [height, width] lists its spikes: the channels that spike, pixel by pixel and row by row. Each row of
-lists has a place of its own, so that threads can work on different rows. A channel that is listed twice counts twice.
+lists has a place of its own. A channel that is listed twice counts twice.
 The neurons of a map advance in *bands* of a few rows, and their channels in *chunks* of some lanes.
 """
 
@@ -31,17 +31,9 @@ FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
 AVX-512 has 32 registers of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels have 37 kB at most,
 and stay in the first cache.
 """
-TICKET_WORDS = 8  # int64 from one thread's ticket to the next, so that each has a cache line of its own
-EPOCH, CALLED, ADDRESSES = 0, 8, 16
-"""Indices into the board, int64 [·]: the number of the step, that of the last step that helpers were called to, and
-the first of the `Addresses`."""
 MIN_BAND_ROWS, MAX_BAND_ROWS, BAND_BYTES = 4, 8, 1 << 15
 """Rows of a band: as many as have their sums in ``BAND_BYTES``, a part of the first cache, within these limits."""
-GAP = 32
-"""float32 between the currents of two bands: two cache lines, so that no two threads write to the same one."""
-TOTALS = 2  # float32 a band: how many of its neurons spiked, and the sum of their membranes
-MAX_BANDS = 1 << 20
-"""More bands than a layer has. A ticket is the step's number times this, plus the next band."""
+TOTALS = 2  # float32 a layer: how many of its neurons spiked, and the sum of their membranes
 FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
 """Kinds of `Connection`, by their weights:
 
@@ -66,7 +58,6 @@ class FeatureMap(NamedTuple):
     # Where its parts begin in their arrays:
     bias: int = 0
     membranes: int = 0
-    totals: int = 0  # [band, TOTALS]
     marks: int = 0  # [pixel, chunk], a bit for each neuron that spikes
     lists: int = 0
     row: int = 0  # how far apart rows of lists are, in pixels
@@ -101,11 +92,10 @@ class Tap(NamedTuple):
     rows: int
     columns: int
     side: int
-    currents: int  # where its bands leave their parts of the read-out's input current, [band, 16·n + GAP]
 
 
 class Addresses(NamedTuple):
-    """What all threads of a step work on: addresses of arrays, as counting references to them took 6 % of a step."""
+    """What a step works on: addresses of arrays, as counting references to them took 6 % of a step."""
 
     # Of this step: uint8 [C, H, W], and all membranes before and after it
     frame: int
@@ -124,17 +114,11 @@ class Addresses(NamedTuple):
     totals: int
     currents: int
     alphas: int
-    tickets: int  # int64 [depth, threads, TICKET_WORDS]: which bands of each layer each thread has begun
-    finished: int  # int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in
     depth: int  # how many layers there are
     taps_in_all: int
     classes: int  # float32 of the bias: one a class, or one a number that is traced, and zeros
-    currents_in_all: int  # float32 of the currents
-    threads: int  # of the tickets
-    bands: int  # of finished
 
 
-FRAME, BEFORE, AFTER = (ADDRESSES + Addresses._fields.index(name) for name in ("frame", "before", "after"))
 feature_map_at, connection_at, tap_at, addresses_at = map(records, (FeatureMap, Connection, Tap, Addresses))
 
 
@@ -161,7 +145,7 @@ def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 class Plan(NamedTuple):
-    """A network as `step.run_step` takes it. A step writes into its arrays, so only one team may step a plan."""
+    """A network as `step.run_step` takes it. A step writes into its arrays, so only one thread may step a plan."""
 
     layers: npt.NDArray[np.int64]  # `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others
     connections: npt.NDArray[np.int64]  # `Connection` [n, 2]: what each layer reads, and its skip
@@ -173,8 +157,8 @@ class Plan(NamedTuple):
     lists: npt.NDArray[np.uint16]
     begins: npt.NDArray[np.int32]
     marks: npt.NDArray[np.int64]
-    totals: FloatArray
-    currents: FloatArray
+    totals: FloatArray  # [layers, TOTALS]
+    currents: FloatArray  # [16·n]: the read-out's input
     # The most sums that a band has; or the int16 that the marks of its counts need, if that is more
     scratch: int
     alphas: FloatArray  # [n]: the decay of each layer; 0 for the frame and the pool
@@ -188,8 +172,7 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     layers = np.array([row.layer for row in rows], np.int64)
     connections = np.array([[row.read, row.skip] for row in rows], np.int64)
     ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-len(card.read_layers()) :]
-    tapped = {number: rows[number].layer for number in ends.tolist()}
-    taps = np.array(list(_taps(folded, memory, card, tapped)), np.int64)
+    taps = np.array(list(_taps(folded, memory, card, ends.tolist())), np.int64)
     name, outputs = _read_out(card)
     bias = np.zeros(_sixteens(outputs), np.float32)
     bias[:outputs] = tensor(folded, f"{name}.bias", (outputs,))
@@ -198,7 +181,8 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     weights, rounded = memory.weights()
     first, *others = (card.neuron.of(layer).alpha for layer in card.layer_shapes())
     alphas = np.array([0.0, first, 0.0, *others[:-1]], np.float32)
-    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, alphas)
+    totals, currents = zeros(TOTALS * len(rows), np.float32), zeros(bias.size, np.float32)
+    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), totals, currents, scratch, alphas)
 
 
 class _Row(NamedTuple):
@@ -268,18 +252,17 @@ def _kernel_and_bias(
     return weights, tensor(folded, f"{name}.conv.bias", (outputs,))
 
 
-def _taps(folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]) -> Iterator[Tap]:
+def _taps(folded: Weights, memory: _Memory, card: ModelCard, layers: list[int]) -> Iterator[Tap]:
     """Yield the `Tap` of each layer that the read-out gets; its weights [K, C·rows·columns] follow each other."""
     (name, outputs), side, maps = _read_out(card), card.network.final_pool, card.pooled_shapes()
     features = tensor(folded, f"{name}.weight", (outputs, sum(map(prod, maps))))
     padded = np.zeros((_sixteens(outputs), features.shape[1]), np.float32)
     padded[:outputs] = features / np.float32(side * side)
     first = 0
-    for (number, layer), shape in zip(layers.items(), maps, strict=True):
+    for number, shape in zip(layers, maps, strict=True):
         of_map = padded[:, first : first + prod(shape)].reshape(-1, 16, *shape)
         kept = memory.keep(of_map.transpose(0, 3, 4, 2, 1))
-        currents = memory.currents(-(-layer.height // layer.band), len(padded))
-        yield Tap(number, kept, *shape, side, currents)
+        yield Tap(number, kept, *shape, side)
         first += prod(shape)
 
 
@@ -299,8 +282,7 @@ class _Memory:
     def __init__(self) -> None:
         self._weights: list[FloatArray] = []
         self._rounded = [np.zeros(0, np.int8)]
-        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
-        self._totals = self._marks = self._currents = 0
+        self._floats = self._bytes = self._lists = self._begins = self._membranes = self._marks = 0
 
     def keep(self, weights: FloatArray) -> int:
         """Append weights at the beginning of a cache line; return where they start."""
@@ -366,11 +348,10 @@ class _Memory:
         row, across = width * outputs * times, width + 2 * PAD + 1
         band = min(max(BAND_BYTES // (width * outputs * FLOAT_BYTES), MIN_BAND_ROWS), MAX_BAND_ROWS)
         made = FeatureMap(
-            height, width, outputs, lanes, kept, self._membranes, self._totals, self._marks,
-            self._lists, row, self._begins, across, PAD, band,
+            height, width, outputs, lanes, kept, self._membranes, self._marks, self._lists, row, self._begins,
+            across, PAD, band,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
-        self._totals += 0 if bias is None else -(-height // band) * TOTALS
         self._marks += 0 if bias is None else (height + 2 * PAD) * across * outputs // lanes
         self._lists += height * row
         self._begins += (height + 2 * PAD) * across
@@ -380,21 +361,11 @@ class _Memory:
         weights, rounded = aligned(self._floats, np.float32), aligned(self._bytes, np.int8)
         return np.concatenate(self._weights, out=weights), np.concatenate(self._rounded, out=rounded)
 
-    def lists(self) -> tuple[_Array, _Array, _Array, FloatArray, FloatArray]:
-        """Return zeros for lists, begins and marks (borders stay empty), totals and currents."""
+    def lists(self) -> tuple[_Array, _Array, _Array]:
+        """Return zeros for lists, begins and marks, whose borders stay empty."""
         if self._lists > 1 << 28:  # half a GB; HD frames through 64 channels need 110 million
             raise ModelError("its layers are too large for the spike-driven engine: use --engine onnx")
-        lists, begins, marks = (
-            zeros(self._lists, np.uint16),
-            zeros(self._begins, np.int32),
-            zeros(self._marks, np.int64),
-        )
-        return lists, begins, marks, zeros(self._totals, np.float32), zeros(self._currents, np.float32)
-
-    def currents(self, bands: int, size: int) -> int:
-        """Make room for currents [band, size] of the read-out; return where they start."""
-        self._currents += bands * (size + GAP)
-        return self._currents - bands * (size + GAP)
+        return zeros(self._lists, np.uint16), zeros(self._begins, np.int32), zeros(self._marks, np.int64)
 
 
 def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
