@@ -92,7 +92,7 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
     return number_at, put_number
 
 
-count_at, put_count = _numbers(BYTE)
+count_at = _numbers(BYTE)[0]
 spike_at, put_spike = _numbers(SHORT)
 begin_at, put_begin = _numbers(BEGIN)
 marks_at = _numbers(WORD)[0]
@@ -113,14 +113,6 @@ def records(kind: type[tuple[Any, ...]]) -> Any:
         return types.NamedUniTuple(types.int64, fields, kind)(types.intp, types.int64), generate
 
     return record_at
-
-
-@instruction(types.int64, types.intp)
-def load_unaligned(builder, address):  # type: ignore[no-untyped-def]
-    """Return the int64 at an address that needn't be a multiple of 8."""
-    word = builder.load(builder.inttoptr(address, WORD.as_pointer()))
-    word.align = 1
-    return word
 
 
 @instruction(types.int64, types.uint64)
@@ -250,19 +242,13 @@ def copy(builder, lanes, source, target):  # type: ignore[no-untyped-def]
     vector(builder, target, lanes, vector(builder, source, lanes))
 
 
-def _marked(kind: Any) -> Any:
-    @instruction(types.uint64, LITERAL, types.intp)
-    def marked(builder, lanes, address):  # type: ignore[no-untyped-def]
-        """Return a bit for each number of [lanes] at an address that isn't 0."""
-        numbers = vector(builder, address, lanes, kind=kind)
-        differs = builder.fcmp_unordered if kind is FLOAT else builder.icmp_unsigned
-        bits = builder.bitcast(differs("!=", numbers, ir.Constant(numbers.type, None)), ir.IntType(lanes))
-        return builder.zext(bits, WORD) if lanes < WORD.width else bits
-
-    return marked
-
-
-marked_floats, marked_bytes = _marked(FLOAT), _marked(BYTE)
+@instruction(types.uint64, LITERAL, types.intp)
+def marked_floats(builder, lanes, address):  # type: ignore[no-untyped-def]
+    """Return a bit for each number of float32 [lanes] at an address that isn't 0."""
+    numbers = vector(builder, address, lanes)
+    differ = builder.fcmp_unordered("!=", numbers, ir.Constant(numbers.type, None))
+    bits = builder.bitcast(differ, ir.IntType(lanes))
+    return builder.zext(bits, WORD) if lanes < WORD.width else bits
 
 
 @instruction(types.void, LITERAL, types.intp, types.intp, types.float32)

@@ -19,7 +19,7 @@ from numba import config
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, SHORT_BYTES, records
+from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, records
 from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
 
 LANES = (64, 32, 16)  # Output channels computed at a time: the largest of these that divides a layer's width
@@ -41,10 +41,9 @@ FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
 - INT8: a kernel of int8 with a scale for each output. INT8_POOLED: the same behind a pool, whose lists repeat
   channels, so that only the sums of one row of the kernel fit into 16 bits.
 - IDENTITY: one float32, from each channel to the same channel.
-- COUNTS: for the frame, float32 [chunk, C, tile, tile, 8, 8, lanes], with zeros beyond the kernel.
+- COUNTS: a kernel of float32 for the frame.
 - POOL_LISTS: none; the lists under each window are joined.
 """
-TILE = 8  # Side of the square of kernel taps that are tested at once on the frame, one bit each
 SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes no product for a literal
 
 
@@ -80,7 +79,6 @@ class Connection(NamedTuple):
     offset: int = 0  # how far the first tap is from the corner of the border, in pixels
     kind: int = 0  # one of the kinds above
     rows: int = 0  # rows of weights in a chunk
-    high: int = 0  # for `COUNTS`: the marks of a band are [C, across, high], see `convolution.mark_counts`
 
 
 class Tap(NamedTuple):
@@ -159,8 +157,7 @@ class Plan(NamedTuple):
     marks: npt.NDArray[np.int64]
     totals: FloatArray  # [layers, TOTALS]
     currents: FloatArray  # [16·n]: the read-out's input
-    # The most sums that a band has; or the int16 that the marks of its counts need, if that is more
-    scratch: int
+    scratch: int  # the most sums that a band has
     alphas: FloatArray  # [n]: the decay of each layer; 0 for the frame and the pool
 
 
@@ -176,8 +173,7 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     name, outputs = _read_out(card)
     bias = np.zeros(_sixteens(outputs), np.float32)
     bias[:outputs] = tensor(folded, f"{name}.bias", (outputs,))
-    sums, counted = (row.layer.band * row.layer.width * row.layer.outputs for row in rows), rows[1].read
-    scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
+    scratch = max(row.layer.band * row.layer.width * row.layer.outputs for row in rows)
     weights, rounded = memory.weights()
     first, *others = (card.neuron.of(layer).alpha for layer in card.layer_shapes())
     alphas = np.array([0.0, first, 0.0, *others[:-1]], np.float32)
@@ -199,8 +195,7 @@ def _rows(folded: Weights, memory: _Memory, card: ModelCard, shapes: list[Shape]
     weights, bias = _kernel_and_bias(folded, "stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
     worth = np.minimum(np.arange(256, dtype=np.float32), card.input.count_max) * np.float32(card.input.scale)
-    read = memory.read_counts(counts, stem.band, weights, worth, spec.stem_stride)
-    yield _Row(stem, read)
+    yield _Row(stem, memory.read_counts(counts, weights, worth, spec.stem_stride))
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
     source, times = memory.map(pooled, times=STEM_POOL_PIXELS), STEM_POOL_PIXELS
     yield _Row(source, memory.listed(stem, kernel=3, stride=spec.stem_pool_stride))
@@ -298,20 +293,10 @@ class _Memory:
         kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
         return self._read(source, weights.shape, stride, FLOAT32_3X3 if swept else FLOAT32, kept)
 
-    def read_counts(
-        self, source: FeatureMap, band: int, weights: FloatArray, worth: FloatArray, stride: int
-    ) -> Connection:
-        """Return a convolution of the frame, in bands of so many rows; ``worth`` [256]: the value of each count."""
-        outputs, channels, kernel, _ = weights.shape
-        tiles, lanes = -(-kernel // TILE), _lanes(outputs)
-        room = tiles * TILE - kernel
-        tiled = np.pad(weights, [(0, 0), (0, 0), (0, room), (0, room)])
-        tiled = tiled.reshape(-1, lanes, channels, tiles, TILE, tiles, TILE).transpose(0, 2, 3, 5, 4, 6, 1)
-        read = self._read(source, weights.shape, stride, COUNTS, self.keep(tiled), self.keep(worth))
-        border = -(-source.pad // 8) * 8
-        across = border // 8 + -(-(source.width + source.pad) // 8) + tiles + 1
-        high, rows = (band - 1) * stride + tiles * TILE, tiled[0, ..., 0].size
-        return read._replace(across=across, offset=border - source.pad, rows=rows, high=high)
+    def read_counts(self, source: FeatureMap, weights: FloatArray, worth: FloatArray, stride: int) -> Connection:
+        """Return a convolution of the frame; ``worth`` [256]: the value of each count."""
+        kept = self.keep(_by_tap(weights, _lanes(len(weights))))
+        return self._read(source, weights.shape, stride, COUNTS, kept, self.keep(worth))
 
     def read_rounded(self, source: FeatureMap, rounded: Rounded, *, times: int, stride: int = 1) -> Connection:
         """Return a convolution by int8 of lists that name a channel up to ``times`` times, 1/``times`` each time."""

@@ -128,8 +128,6 @@ def _convolution(lanes: int) -> Callable[..., None]:
         """Add a convolution to the sums [chunk, pixel, lanes] of a band; the first one begins with the bias."""
         pixels = (y1 - y0) * layer.width
         step = read.rows * lanes
-        if read.kind == plan.COUNTS:
-            convolution.mark_counts(read, y0, y1, at, shorts)
         for chunk in range(layer.outputs // lanes):
             to = sums + chunk * pixels * lanes * FLOAT_BYTES
             bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES
@@ -140,15 +138,13 @@ def _convolution(lanes: int) -> Callable[..., None]:
                 add_rounded(read, y0, y1, layer.width, weights, scales, onto, at, to, shorts)
                 continue
             weights = at.weights + (read.weights + chunk * step) * FLOAT_BYTES
-            if read.kind == plan.COUNTS:
-                add_counts(read, y0, y1, layer.width, weights, bias, at, to, shorts)
-                continue
             if first:
                 for pixel in range(pixels):
                     llvm.copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
-            add_weighted(read, y0, y1, layer.width, weights, at, to)
-        if read.kind == plan.COUNTS:
-            convolution.clear_marks(read, shorts)
+            if read.kind == plan.COUNTS:
+                add_counts(read, y0, y1, layer.width, weights, at, to)
+            else:
+                add_weighted(read, y0, y1, layer.width, weights, at, to)
 
     return add_connection
 
