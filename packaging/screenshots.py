@@ -161,9 +161,7 @@ def play_until_decided(application: QApplication, window: MainWindow, settled_s:
         said = window.readout.decision.said
         decided = said.confidence > 0.5 and said.words != "Other"
         if window.presenting.on:
-            caption = window.presenting.stage.caption
-            before = [past.number for past in caption.trail]
-            decided = caption.said.number is not None and before != [] and caption.said.number not in before
+            decided = window.presenting.stage.caption.said.number is not None
         if now_s - begun_s > settled_s and decided and window.window_panel.strip.seen >= 6:
             return
         if now_s - called_s > GIVE_UP_S:

@@ -13,10 +13,12 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from livesnn.session.session import SourceLike
 from tests.synthetic import livesnn_threads
 from tests.waiting import PATIENCE_S
 
 PATIENCE_MS = round(1000 * PATIENCE_S)
+MakeWindow = Callable[..., MainWindow]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def qtbot(qtbot: QtBot) -> QtBot:
 
 
 @pytest.fixture
-def make_window(qtbot: QtBot, model_folder: Path) -> Iterator[Callable[..., MainWindow]]:
+def make_window(qtbot: QtBot, model_folder: Path) -> Iterator[MakeWindow]:
     """Return a function that makes a window on show, which is closed after the test."""
     windows: list[MainWindow] = []
 
@@ -56,3 +58,11 @@ def make_window(qtbot: QtBot, model_folder: Path) -> Iterator[Callable[..., Main
     yield make
     for window in windows:
         window.close()
+
+
+def play(qtbot: QtBot, window: MainWindow, source: SourceLike) -> None:
+    """Open a source, and wait for its second picture."""
+    before, shown = window.session, window.view.shown
+    window.open(source)
+    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1)
+    qtbot.waitUntil(lambda: window.player.opened is not None)

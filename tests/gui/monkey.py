@@ -91,11 +91,16 @@ class Watchdog(QTimer):
 
 
 class Browser(QObject):
-    """Opens nothing, in place of the system's browser."""
+    """Keeps the addresses that are opened, in place of the system's browser."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
 
     @Slot(QUrl)
     def show_page(self, address: QUrl) -> None:
-        """Do nothing."""
+        """Keep an address."""
+        self.opened.append(address.toString())
 
 
 class Monkey:

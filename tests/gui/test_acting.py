@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from livesnn.outputs.action import ANY, Action, Rule
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import moving_bar
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+
 NOTHING = Action("command", (sys.executable, "-c", ""))
 
 

@@ -35,13 +35,7 @@ from livesnn.threads import Latest
 from tests.fake_camera import device
 from tests.synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
 
-MakeWindow = Callable[..., MainWindow]
-
-
-def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
-    shown = window.view.shown
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > shown + 1)
+from .conftest import MakeWindow, play
 
 
 def pause_at(qtbot: QtBot, window: MainWindow, recording: Path, place_s: float) -> None:

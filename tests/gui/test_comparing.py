@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from livesnn.session.comparison import Agreement, Difference, Second
 from livesnn.session.control import Choices
 from tests.synthetic import CARD, write_model
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+
 NO_CLASS = "columns and other can't be compared: they have no class in common"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from livesnn.events.packet import Resolution
 from livesnn.infer.decide import Decider
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
+from .conftest import MakeWindow
 from .test_run import python
 
-MakeWindow = Callable[..., MainWindow]
 STRICT = Decider(threshold=0.9, hysteresis=0.8, smoothing=0.25, leak=0.5)
 NO_EVEN = ("0", "2", "4", "6", "8")
 RUN = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,21 +13,13 @@ from livesnn.app.widgets.basics import NOTHING
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from tests.synthetic import noisy_bar, write_recording
 
+from .conftest import MakeWindow, play
 from .test_live_window import Plug
-
-MakeWindow = Callable[..., MainWindow]
 
 
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recording(tmp_path_factory.mktemp("noisy") / "noisy.npz", noisy_bar(20_000_000))
-
-
-def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
-    before, shown = window.session, window.view.shown
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1)
-    qtbot.waitUntil(lambda: window.player.opened is not None)
 
 
 FILTERS = ("denoise", "mirror_picture")

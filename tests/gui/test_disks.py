@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pytestqt.qtbot import QtBot
@@ -11,10 +10,9 @@ from livesnn.app.main_window import MainWindow
 from livesnn.events.recording import open_recording
 from tests.disks import fill, real_disk, small_disk, standing_still
 
+from .conftest import MakeWindow
 from .test_overload import Flood
 from .test_recording import stop, wait_for_banner
-
-MakeWindow = Callable[..., MainWindow]
 
 
 def flooded(qtbot: QtBot, make_window: MakeWindow) -> MainWindow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from livesnn.app.main_window import MainWindow
 from livesnn.paths import models_dir
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from livesnn.events.recording import open_recording
 from tests.fake_source import joined
 from tests.synthetic import moving_bar, write_recording
 
+from .conftest import MakeWindow
 from .test_live_window import stream
 
-MakeWindow = Callable[..., MainWindow]
 EXPORTS = ("copy_picture", "save_picture", "film", "table", "stretch")
 
 

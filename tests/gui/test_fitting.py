@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.paths import recordings_dir
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow, play
+
 DIGIT = str(recordings_dir() / "digit-3.aedat4")
 PERSON = str(recordings_dir() / "hand_clapping.aedat4")
 
@@ -24,12 +24,6 @@ def unasked(qtbot: QtBot) -> MainWindow:
     qtbot.addWidget(window)
     window.show()
     return window
-
-
-def play(qtbot: QtBot, window: MainWindow, source: str) -> None:
-    before, shown = window.session, window.view.shown
-    window.open(source)
-    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1)
 
 
 def said(window: MainWindow) -> str:

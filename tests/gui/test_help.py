@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QObject, Qt, QUrl, Slot
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.main_window import MainWindow
 from livesnn.app.source_dialogs import CameraDialog
 from livesnn.app.widgets.basics import PROJECT
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+from .monkey import Browser
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-class Browser(QObject):
-    """Keeps the addresses that are opened, in place of the system's browser."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened: list[str] = []
-
-    @Slot(QUrl)
-    def show_page(self, address: QUrl) -> None:
-        """Keep an address."""
-        self.opened.append(address.toString())
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 from pytestqt.qtbot import QtBot
@@ -16,7 +15,8 @@ from livesnn.events.packet import Events, Resolution, SourceCounters
 from tests.fake_source import FakeSource
 from tests.synthetic import SENSOR, livesnn_threads, moving_bar
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+
 PACKET_US = 10_000
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,10 @@ from livesnn.events.recording import open_recording
 from livesnn.session.session import SourceLike
 from tests.synthetic import SENSOR
 
+from .conftest import MakeWindow
 from .test_live_window import PACKET_US, Plug
 from .test_recording import given, read, start, stop
 
-MakeWindow = Callable[..., MainWindow]
 HUNG = Orientation(1, mirrored=True)
 SERIAL = "DXA1"
 

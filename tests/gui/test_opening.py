@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,21 +15,13 @@ from PySide6.QtGui import Qt as QtText
 from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.main_window import MainWindow
 from livesnn.app.player import may_go_on
 from tests.fake_source import FakeSource
 from tests.synthetic import livesnn_threads, moving_bar, write_recording
 from tests.waiting import eventually
 
+from .conftest import MakeWindow, play
 from .test_recording import start
-
-MakeWindow = Callable[..., MainWindow]
-
-
-def play(qtbot: QtBot, window: MainWindow, source: str) -> None:
-    before, shown = window.session, window.view.shown
-    window.open(source)
-    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1)
 
 
 @pytest.mark.parametrize("wrong", ["missing.aedat4", "damaged.aedat4", "tcp://127.0.0.1:1", "camera:NONE"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -25,9 +24,8 @@ from livesnn.session.plot_history import PlotHistory
 from livesnn.session.statistics import Statistics
 from tests.gui.monkey import choose_plots
 
+from .conftest import MakeWindow
 from .shown_results import CARD, GESTURES, even_but, make_result
-
-MakeWindow = Callable[..., MainWindow]
 
 
 def filled(seconds: float = 30.0) -> PlotHistory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +20,8 @@ from livesnn.events.recording import open_recording
 from livesnn.files import proposed_name
 from tests.synthetic import SENSOR
 
+from .conftest import MakeWindow
 from .test_live_window import PACKET_US, Plug, stream
-
-MakeWindow = Callable[..., MainWindow]
 
 
 def start(qtbot: QtBot, window: MainWindow, path: Path) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.main_window import MainWindow
 from livesnn.errors import SourceError
 from livesnn.simulate.motions import PEOPLE
 from livesnn.simulate.sources import open_simulation
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
 
 
 def actions(menu: QMenu) -> list[QAction]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from livesnn.events.packet import Resolution
 from tests.simulated_sensor import DAVIS346, Light, SimulatedSensor
 from tests.synthetic import moving_bar, write_recording
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+
 WAIT_MS = 30_000
 
 

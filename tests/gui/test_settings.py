@@ -6,20 +6,17 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile, user_settings, with_recent
 from livesnn.infer.decide import Decider
 from livesnn.session.control import Choices
 
-MakeWindow = Callable[..., MainWindow]
-
+from .conftest import MakeWindow
 
 DAMAGES = [
     b"",

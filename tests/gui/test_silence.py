@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,14 @@ from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.main_window import MainWindow
 from livesnn.app.widgets.readout import ago
 from livesnn.infer.decide import STALE_S
 from livesnn.session.comparison import Second
 from tests.fake_source import FakeSource, cut, endless
 from tests.synthetic import moving_bar
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+
 BAR_US = 400_000
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +17,17 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
-from livesnn.app.stage import AGAIN_S, FADE_S, LEAVE, RESTARTING, Caption, Past, follow_trail
+from livesnn.app.stage import LEAVE, RESTARTING, Caption
 from livesnn.app.tabs import Tabs
 from livesnn.events.picture import DEFAULT_PALETTE
 from livesnn.session.verdict import Verdict
 from tests.fake_source import FakeSource, at, cut
 from tests.synthetic import moving_bar
 
+from .conftest import MakeWindow
+from .test_deciding import play
 from .test_run import python
 
-MakeWindow = Callable[..., MainWindow]
-WAVE, CLAP = Verdict("Wave", "", 0, 0.9), Verdict("Clap", "", 1, 0.8)
-UNSURE = Verdict("Not sure", "few events")
 LOOK = """
 import json, sys
 from PySide6.QtCore import QTimer
@@ -43,11 +42,6 @@ usual = application._close_after
 application._close_after = lambda window, after: (QTimer.singleShot(200, lambda: look(window)), usual(window, after))
 sys.exit(main(sys.argv[1:]))
 """
-
-
-def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.said.words.isdigit())
 
 
 def on_stage(window: MainWindow, *, kiosk: bool = False) -> None:
@@ -105,22 +99,6 @@ def test_a_silent_source_has_no_decision_on_the_stage(qtbot: QtBot, make_window:
     qtbot.waitUntil(lambda: caption.said.number is not None)
     qtbot.waitUntil(lambda: caption.said.words in SILENT)
     assert caption.said.number is None
-    assert len(caption.trail) > 0
-
-
-def test_a_decision_that_is_over_is_remembered_until_it_has_faded() -> None:
-    trail = follow_trail((), WAVE, CLAP, 10.0)
-    assert trail == (Past("Wave", 0, 10.0),)
-    trail = follow_trail(trail, CLAP, UNSURE, 12.0)
-    assert [past.words for past in trail] == ["Clap", "Wave"]
-    assert follow_trail(trail, UNSURE, UNSURE, 10.0 + FADE_S) == (Past("Clap", 1, 12.0),)
-    assert follow_trail(trail, UNSURE, UNSURE, 12.0 + FADE_S) == ()
-
-
-def test_a_class_that_is_soon_decided_again_was_not_over() -> None:
-    trail = follow_trail((), WAVE, UNSURE, 10.0)
-    assert follow_trail(trail, UNSURE, WAVE, 10.0 + AGAIN_S / 2) == ()
-    assert follow_trail(trail, UNSURE, WAVE, 10.0 + 2 * AGAIN_S) == trail
 
 
 def shown(caption: Caption) -> QImage:
@@ -150,7 +128,7 @@ def caption(qtbot: QtBot) -> Caption:
 def test_a_decision_is_written_in_its_colour_in_letters_to_be_read_from_ten_metres(
     caption: Caption, words: str
 ) -> None:
-    caption.show_said(Verdict(words, "", 3, 0.5), 1.0)
+    caption.show_said(Verdict(words, "", 3, 0.5))
     rows = rows_with(shown(caption), style.class_colour(3))
     assert len(rows) > 75  # 7 hundredths of the screen: 5 cm on 55 inches
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
 from livesnn.app.comparing import CompareDialog
-from livesnn.app.main_window import MainWindow
 from livesnn.app.style import DARK, LIGHT, Theme
 from livesnn.app.widgets.basics import label
 from livesnn.app.widgets.readout import DecisionView
@@ -23,6 +22,7 @@ from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from tests.synthetic import CARD
 
+from .conftest import MakeWindow
 from .shown_results import GESTURES
 
 THEMES = pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
@@ -143,7 +143,7 @@ def test_every_icon_is_drawn_in_its_colour_inside_its_box(qapp: QApplication) ->
 
 @THEMES
 def test_the_icons_of_file_dialogs_can_be_seen_and_their_columns_are_wide_enough(
-    make_window: Callable[..., MainWindow], qtbot: QtBot, qapp: QApplication, theme: Theme, model_folder: Path
+    make_window: MakeWindow, qtbot: QtBot, qapp: QApplication, theme: Theme, model_folder: Path
 ) -> None:
     style.use("dark" if theme is DARK else "light", qapp)
     window = make_window()

@@ -29,9 +29,10 @@ from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from tests.fake_source import FakeSource
 from tests.synthetic import SENSOR, moving_bar, write_recording
 
+from .conftest import MakeWindow
+
 Pair = tuple[MainWindow, MainWindow]
 OpenTwo = Callable[..., Pair]
-MakeWindow = Callable[..., MainWindow]
 
 
 def tabs_of(window: MainWindow) -> Tabs:

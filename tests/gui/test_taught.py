@@ -6,7 +6,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from livesnn.teach.correct import teach
 from livesnn.teach.lesson import Recordings, lessons_dir, recordings_of
 from tests.lessons import BELOW, LEFT, RIGHT, SIDE, clip, write_recording, write_remembering
 
-MakeWindow = Callable[..., MainWindow]
+from .conftest import MakeWindow
+
 Where = tuple[slice, slice]
 
 pytestmark = pytest.mark.timeout(600)

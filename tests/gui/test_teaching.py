@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -23,9 +22,8 @@ from livesnn.infer.load import own_models
 from livesnn.teach.lesson import lessons_dir, recordings_of
 from tests.waiting import eventually
 
+from .conftest import MakeWindow
 from .test_live_window import stream
-
-MakeWindow = Callable[..., MainWindow]
 
 
 @pytest.fixture(autouse=True)

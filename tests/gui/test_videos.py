@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 
-from livesnn.app.main_window import MainWindow
 from livesnn.app.player import Player
 from livesnn.app.settings import SettingsFile
 from tests.fake_webcam import LoopedFile
 from tests.synthetic import next_picture_us
 from tests.waiting import eventually
+
+from .conftest import MakeWindow
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_however_often_a_paused_video_is_opened_again_the_same_frame_is_shown(pl
 
 
 def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
-    make_window: Callable[..., MainWindow], video_model: Path
+    make_window: MakeWindow, video_model: Path
 ) -> None:
     window = make_window(model=str(video_model))
     window.open("simulate:digits")
@@ -55,7 +56,7 @@ def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
 
 
 def test_recent_digits_are_opened_with_the_model_that_knows_them(
-    make_window: Callable[..., MainWindow],
+    make_window: MakeWindow,
 ) -> None:
     settings = SettingsFile()
     settings.change(recent=["simulate:digits:5"])
@@ -66,7 +67,7 @@ def test_recent_digits_are_opened_with_the_model_that_knows_them(
 
 
 def test_a_webcam_gives_a_chosen_model_of_videos_pictures_and_one_of_events_events(
-    make_window: Callable[..., MainWindow], video_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+    make_window: MakeWindow, video_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     webcams = iter([LoopedFile(clip) for _ in range(3)])  # opened anew for each model
     monkeypatch.setattr(cv2, "VideoCapture", lambda number: next(webcams))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -27,9 +26,9 @@ from livesnn.paths import recordings_dir
 from tests.fake_source import FakeSource
 from tests.synthetic import livesnn_threads, moving_bar, write_long_recording, write_recording
 
-# Qt's offscreen platform says so of every window with a least size.
+from .conftest import MakeWindow
 
-MakeWindow = Callable[..., MainWindow]
+# Qt's offscreen platform says so of every window with a least size.
 
 
 def state(window: MainWindow) -> str:
