@@ -102,7 +102,7 @@ needs_peers = pytest.mark.skipif(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_our_training_step_has_a_rate_a_peak_of_memory_and_spikes() -> None:
     found = json.loads(json.dumps(bench_train(2, peers=False, config=TINY, precisions=("32-true",))))
     ours = found["32-true"]["frameworks"]["livesnn"]

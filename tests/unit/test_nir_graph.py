@@ -178,18 +178,13 @@ def test_a_shipped_model_decides_the_same(name: str) -> None:
     "card",
     [
         CARD,
-        replace(CARD, readout="spikes"),
         replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.0, 0.9), members=2, width=10, hidden=7)),
         replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 2, 10, 7, mixed=True)),
-        replace(CARD, neuron=NeuronSpec(alpha=1.0, threshold=0.7)),
-        replace(CARD, neuron=NeuronSpec(alpha=0.0)),
-        replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.7, 0.9, 1.0))),
-        replace(CARD, neuron=NeuronSpec(alpha=0.8, reset=False)),
+        replace(CARD, neuron=NeuronSpec(block_alphas=(0.0, 0.7, 0.9, 1.0), threshold=0.7)),
+        replace(CARD, neuron=NeuronSpec(alpha=0.8, reset=False), network=replace(RESNET, weight_bits=8)),
         replace(CARD, neuron=NeuronSpec(alpha=1.0, reset=False), readout="spikes"),
-        replace(CARD, network=replace(RESNET, weight_bits=8)),
         replace(CARD, network=CONV, neuron=NeuronSpec(reset=False), readout="spikes"),
-        replace(CARD, network=CONV),
-        replace(CARD, network=replace(RESNET, norm=False)),
+        replace(CARD, network=replace(RESNET, norm=False), neuron=NeuronSpec(alpha=0.0)),
     ],
 )
 def test_every_kind_of_network_and_neuron_is_in_the_graph(card: ModelCard, tmp_path: Path) -> None:
