@@ -210,9 +210,7 @@ NOTEBOOKS = sorted((ROOT / "docs").rglob("*.ipynb"))
     [pytest.param(path, marks=[pytest.mark.release] * ("train" in path.name)) for path in NOTEBOOKS],
     ids=lambda path: path.name,
 )
-def test_a_notebook_runs(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_process = subprocess.run
 
     def run(command: list[str], **how: Any) -> object:
