@@ -166,7 +166,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
-    from livesnn.cli.commands import COMMANDS, MOVED, completion_script, first_page
+    from livesnn.cli.commands import COMMANDS, completion_script, first_page
     from livesnn.console import write
     from livesnn.signals import usual_handlers
 
@@ -183,7 +183,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name not in (*COMMANDS, "--print-completion"):
         there = f"to open the file, run livesnn gui {name}"
         if not os.path.exists(name):
-            there = MOVED.get(name) or hint(name, COMMANDS, "livesnn --help lists them")
+            there = hint(name, COMMANDS, "livesnn --help lists them")
         return _fail(f"livesnn: no command {name!r}: {there}", 2)
     if name != "gui":  # the window takes over when it is there
         for number in usual_handlers():
@@ -192,11 +192,6 @@ def _run_command(name: str, arguments: list[str]) -> int:
         if name == "--print-completion":
             write(completion_script("".join(arguments)))
             return 0
-        if name == "bench":
-            from livesnn.cli.machine import STUDIES, run_study
-
-            if arguments and arguments[0] in STUDIES:
-                return run_study(*arguments)
         command = COMMANDS[name]
         return call(command.load(), command.parser(name, arguments), arguments)
     except UsageError as error:

@@ -15,9 +15,7 @@ import msgspec
 
 from livesnn.errors import LivesnnError
 from livesnn.paths import log_file
-from livesnn.progress import Progress
-
-SAID_S = 60.0  # Between two lines about how far it is, where no terminal shows a bar
+from livesnn.progress import Progress, no_progress
 
 
 def capitalised(text: str) -> str:
@@ -96,8 +94,6 @@ def _all_sayable(value: object) -> object:
 def share_done(doing: str, *, after_s: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """Yield a function that shows how much is done: a line on stderr and below it, on a terminal, a bar.
 
-    Elsewhere, as in a log, a line follows every minute.
-
     Nothing is shown in ``after_s`` after the first report.
     """
     begun_s: float | None = None
@@ -110,7 +106,7 @@ def share_done(doing: str, *, after_s: float, clock: Callable[[], float] = time.
             begun_s = now_s if begun_s is None else begun_s
             if now_s - begun_s < after_s:
                 return
-            show = shown.enter_context(_bar(doing, clock))
+            show = shown.enter_context(_bar(doing))
         show(share)
 
     with contextlib.ExitStack() as shown:
@@ -118,30 +114,18 @@ def share_done(doing: str, *, after_s: float, clock: Callable[[], float] = time.
 
 
 @contextlib.contextmanager
-def _bar(doing: str, clock: Callable[[], float]) -> Iterator[Progress]:
+def _bar(doing: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     say(doing)
     if not console.is_terminal:
-        yield _lines(doing, clock)
+        yield no_progress
         return
     with Bars(console=console, transient=True) as bars:
         bar = bars.add_task("", total=1.0)
         yield lambda share: bars.update(bar, completed=share)
-
-
-def _lines(doing: str, clock: Callable[[], float]) -> Progress:
-    said_s = clock()
-
-    def tell(share: float) -> None:
-        nonlocal said_s
-        if (now_s := clock()) - said_s >= SAID_S:
-            said_s = now_s
-            say(f"{doing}: {share:.0%} done")
-
-    return tell
 
 
 def discard_output() -> None:
@@ -194,15 +178,3 @@ def log(text: str) -> None:
 def on_terminal() -> bool:
     """Whether messages go to a terminal, and not to a file or a log."""
     return sys.stderr is not None and sys.stderr.isatty()
-
-
-def show_qr_code(url: str) -> None:
-    """Draw an address for a phone, on a terminal."""
-    if not on_terminal():
-        return
-    try:
-        import segno
-    except ModuleNotFoundError:
-        say("for a QR code of the address: pip install 'livesnn[qr]'")
-    else:
-        segno.make_qr(url).terminal(sys.stderr, compact=True)

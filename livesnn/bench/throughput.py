@@ -1,4 +1,4 @@
-"""How fast one core decodes, slices and filters events."""
+"""How fast events are decoded and sliced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,10 @@ import numpy.typing as npt
 from livesnn.bench import spread
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, Slicer
-
-T = TypeVar("T")
 
 CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128, 128), 128))
 """Sensors, and the side of the model's square input."""
@@ -31,8 +28,6 @@ CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128
 PACKET_EVENTS = 10_000  # Events of a packet: those of a busy camera in about 5 ms
 
 CHUNK_EVENTS = 1_000_000
-
-SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
 
 
 def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
@@ -68,44 +63,19 @@ def _place(
 
 def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> dict[str, object]:
     spec = InputSpec(side, side, SliceRule(delta_t_us=30_000))
-
-    def cut(packets: list[Events]) -> list[Frame]:
-        slicer = Slicer(sensor, spec)
-        return [frame for events in packets for frame in slicer.push(Packet(events))]
-
-    rates, ended = _timed(cut, sensor, repeats, n_events)
+    packets = np.array_split(moving_blob(n_events, sensor, seed=0), max(n_events // PACKET_EVENTS, 1))
+    rates: list[float] = []
+    ended: list[Frame] = []
+    for _ in range(repeats + 1):
+        begun_s, slicer = time.thread_time(), Slicer(sensor, spec)
+        ended = [frame for events in packets for frame in slicer.push(Packet(events))]
+        rates.append(n_events / (time.thread_time() - begun_s) / 1e6)
     return {
-        "mev_per_s": rates,
+        "mev_per_s": spread(rates[1:]),  # the first compiles, or loads what was compiled
         "events": n_events,
         "frames": len(ended),
         "events_in_frames": sum(frame.n_events for frame in ended),
     }
-
-
-def _timed(
-    work: Callable[[list[Events]], T], sensor: Resolution, repeats: int, n_events: int
-) -> tuple[dict[str, float], T]:
-    """Return how many million events a second ``work`` takes of a moving blob on one core, and its last result."""
-    packets = np.array_split(moving_blob(n_events, sensor, seed=0), max(n_events // PACKET_EVENTS, 1))
-    rates = []
-    for _ in range(repeats + 1):
-        begun_s = time.thread_time()
-        done = work(packets)
-        rates.append(n_events / (time.thread_time() - begun_s) / 1e6)
-    return spread(rates[1:]), done  # the first compiles, or loads what was compiled
-
-
-def bench_denoise(repeats: int, *, n_events: int = 5_000_000) -> dict[str, object]:
-    """Time the three noise filters together on one core, on a moving blob with a fifth of noise."""
-    found = {}
-    for sensor in SENSORS:
-
-        def filter_all(packets: list[Events], sensor: Resolution = sensor) -> int:
-            state = DenoiseState(sensor)
-            return sum(kept.size for events in packets for kept, _ in denoise(events, state, DenoiseSpec()))
-
-        found[f"{sensor.width}x{sensor.height}"] = _timed(filter_all, sensor, repeats, n_events)[0]
-    return {"mev_per_s": found}
 
 
 EVENTS = 20_000_000

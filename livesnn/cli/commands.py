@@ -68,11 +68,6 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
 }
 COMMANDS = {name: command for commands in GROUPS.values() for name, command in commands.items()}
-MOVED = {
-    "publish": "it is livesnn serve SOURCE --tcp 7780 for decisions, and --events PORT for events",
-    "completion": "it is livesnn --print-completion SHELL",
-}
-"""Commands of earlier versions, and what does the same now."""
 
 
 def first_page() -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import runpy
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -65,32 +63,9 @@ def prepare(model: str = "gestures", /) -> int:
     return 0
 
 
-Measurement = Literal["decode", "slicer", "step", "latency", "startup", "denoise"]
+Measurement = Literal["decode", "slicer", "step", "latency", "startup"]
 """Each is a function bench_NAME in livesnn/bench, which takes some of the options."""
 MODULES = dict.fromkeys(("step", "latency", "startup"), "step")  # there; the others are in throughput
-STUDIES = {
-    "people": ("people",),
-    "transfer": ("accuracy", "transfer"),
-    "sensors": ("accuracy", "sensors"),
-    "teach": ("teaching",),
-    "formats": ("format_peers",),
-    "sustained": ("sustained",),
-    "train": ("train_peers",),
-}
-"""Measurements of livesnn itself: each one's script in tests/benchmarks, and what follows its name."""
-
-
-def run_study(name: str, *arguments: str) -> int:
-    """Run the script of one of `STUDIES` and return 0; raises LivesnnError outside the repository."""
-    repository = Path(__file__).parents[2]
-    script, *first = STUDIES[name]
-    file = repository / "tests" / "benchmarks" / f"{script}.py"
-    if not file.exists():
-        raise LivesnnError(f"{name} is measured by a script of the repository: clone it, and run it there")
-    sys.path[:0] = [str(file.parent), str(repository)]
-    sys.argv = [f"livesnn bench {name}", *first, *arguments]
-    runpy.run_path(str(file), run_name="__main__")
-    return 0
 
 
 def bench(
@@ -112,10 +87,6 @@ def bench(
       step       one step of a model on each engine, in turn
       latency    from an event to its decision, in real time
       startup    from the start to the first picture
-      denoise    the noise filters on one core
-
-    In a clone of the repository, NAME can also be people, transfer, sensors, teach, formats, sustained or train.
-    `livesnn bench people --help` describes the options of people, and so on.
 
     In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
     compared with.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from livesnn.cli import options as flags
 from livesnn.cli.recordings import reading
 from livesnn.cli.streams import notice, write_decision
-from livesnn.console import show_qr_code, write, write_json
+from livesnn.console import write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
 
@@ -309,8 +309,6 @@ class _Server(ExitStack):
         if outside and token is None:
             control = " and control it" * page.control
             said.append(f"the page has no token: anyone who can reach this computer can see it{control}")
-        if outside and not given:
-            show_qr_code(url)
         return said
 
     def _tell_error(self, kind: object, error: BaseException | None, traceback: object) -> None:

@@ -35,7 +35,7 @@ from livesnn.session.verdict import CLASSES_ON_DARK, CLASSES_ON_LIGHT
 from livesnn.threads import pool
 
 MOST_CONNECTIONS = 200
-REQUEST_S = 10.0  # A connection that has asked for nothing in this time is closed.
+HANDSHAKE_S = 10.0  # for the encryption of a connection
 
 KEPT_ALIVE_S = 15.0
 PING_S = 10.0  # Between two questions whether a page is still there. It has half of that to answer.
@@ -200,8 +200,6 @@ class WebOutput:
         self._page = {
             path: (Path(__file__).with_name("page") / name).read_bytes() for path, (name, _) in _PAGE.items()
         }
-        self._server: web.Server | None = None
-        self._silent: set[asyncio.BaseProtocol] = set()  # new connections that have asked for nothing yet
         self._viewers: list[_Viewer] = []
         self._picture: _Shared | None = None
         self._view = source.view(lambda: loop.call(self._share_picture))
@@ -220,12 +218,12 @@ class WebOutput:
             app, access_log=None, logger=_log(self._say), keepalive_timeout=KEPT_ALIVE_S, shutdown_timeout=0.1
         )
         await runner.setup()
-        self._server = runner.server
+        assert runner.server is not None
         listening, self._listening = self._listening or listening_socket(self._address), None
-        patience_s = None if self._tls is None else REQUEST_S
+        patience_s = None if self._tls is None else HANDSHAKE_S
         try:
             server = await asyncio.get_running_loop().create_server(
-                self._begin, sock=Door(listening, self._refuse), ssl=self._tls, ssl_handshake_timeout=patience_s
+                runner.server, sock=Door(listening, self._refuse), ssl=self._tls, ssl_handshake_timeout=patience_s
             )
             try:
                 ready()
@@ -240,25 +238,8 @@ class WebOutput:
     def _refuse(self) -> None:
         self._say("full", f"{self.name}: more than {MOST_CONNECTIONS} connections: one was refused")
 
-    def _begin(self) -> asyncio.Protocol:
-        """Return what reads a new connection."""
-        assert self._server is not None
-        handler = self._server()
-        self._silent.add(handler)
-        asyncio.get_running_loop().call_later(REQUEST_S, self._close_if_silent, handler)
-        return handler
-
-    def _close_if_silent(self, handler: asyncio.BaseProtocol) -> None:
-        if handler not in self._silent or not isinstance(handler, web.RequestHandler):
-            return
-        self._silent.remove(handler)
-        if handler.connected:
-            self._say("silent", f"{self.name}: a connection asked for nothing in {REQUEST_S:g} s: closed")
-            handler.force_close()
-
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._silent.discard(request.protocol)
         if request.path in ("/page.js", "/style.css"):  # they are no secret
             return await handler(request)
         host = request.headers.get("Host", "")  # aiohttp's own would ask a name server, and wait, without one

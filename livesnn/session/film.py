@@ -124,8 +124,8 @@ class Film:
         """Take each picture that is due up to a time; ``seen`` returns what is seen then."""
         while not self.complete and (due_us := self._due_us(self._taken)) <= until_us:
             self._taken += 1
-            seconds, share = (due_us - self._start_us) / 1e6, self._taken / self.pictures
-            self.write(self.scene.draw(seen(due_us), self._verdict(due_us), seconds, share))
+            seconds = (due_us - self._start_us) / 1e6
+            self.write(self.scene.draw(seen(due_us), self._verdict(due_us), seconds))
             self._reached(due_us)
 
     def _verdict(self, t_us: int) -> Verdict:
@@ -188,10 +188,7 @@ def _frames_of_video(video: FrameSource, spec: InputSpec, film: Film) -> Iterato
 
 
 class Scene:
-    """Draws pictures with their captions, all of one ``size`` (width, height), both even.
-
-    Below the caption is a strip from the film's start to its end, in the colour of the class that was decided when.
-    """
+    """Draws pictures with their captions, all of one ``size`` (width, height), both even."""
 
     def __init__(self, resolution: Resolution, palette: Palette, *, mirrored: bool) -> None:
         scale = max(_LONGEST_SIDE // max(resolution), 1)
@@ -203,15 +200,9 @@ class Scene:
         self._palette = palette
         dark = palette.ink == (255, 255, 255)
         self._classes = [tuple(bytes.fromhex(name[1:])) for name in (CLASSES_ON_DARK if dark else CLASSES_ON_LIGHT)]
-        self._strip = np.empty((1, self.size[0], 3), np.uint8)
-        self._strip[:] = self._mixed(0.12)
-        self._drawn_to = 0  # of the strip, pixels
 
-    def draw(self, picture: Picture, verdict: Verdict, seconds: float, share: float) -> Picture:
-        """Return a picture with its caption.
-
-        ``seconds``: its time in the recording; ``share``: how much of the film is over with it, 0..1.
-        """
+    def draw(self, picture: Picture, verdict: Verdict, seconds: float) -> Picture:
+        """Return a picture with its caption; ``seconds``: its time in the recording."""
         width, height = self.size
         drawn = np.empty((height, width, 3), np.uint8)
         drawn[:] = self._palette.background
@@ -221,7 +212,6 @@ class Scene:
         enlarged = cv2.resize(picture, self._shown, interpolation=cv2.INTER_NEAREST)
         drawn[: self._shown[1], left : left + self._shown[0]] = enlarged
         self._draw_caption(drawn, verdict, seconds)
-        self._draw_strip(drawn, verdict.number, share)
         return drawn
 
     def _draw_caption(self, drawn: Picture, verdict: Verdict, seconds: float) -> None:
@@ -242,15 +232,6 @@ class Scene:
             size = unit * 0.36
             at = width - edge - _width(words, size, bold=False)
             _write(drawn, words, (at, top + round(unit * line)), size, self._mixed(0.7), 2 * unit)
-
-    def _draw_strip(self, drawn: Picture, decided: int | None, share: float) -> None:
-        until = round(min(max(share, 0.0), 1.0) * self.size[0])
-        if decided is not None:
-            self._strip[0, self._drawn_to : until] = self._classes[decided % len(self._classes)]
-        self._drawn_to = until
-        height = max(self._unit // 6, 4)
-        drawn[-height:] = self._strip
-        drawn[-height:, until:] = self._mixed(0.06)
 
     def _mixed(self, share: float) -> Rgb:
         """Return so much of the ink on the palette's ground."""

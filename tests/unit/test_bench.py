@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from livesnn.__main__ import main
 from livesnn.bench.step import bench_startup, bench_step, by_turns, onnx_ways
 from livesnn.bench.throughput import bench_decode
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.cli.machine import STUDIES
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.slicer import Frame
 from tests.networks import outputs_on_noise, write_network
@@ -31,9 +29,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     ("arguments", "words"),
     [
         (("slicr",), "did you mean slicer"),
-        (("denoise", "slicr"), "slicr"),
-        (("denoise", "--model", "nmnist"), "--model has no effect on denoise: leave it out"),
-        (("denoise", "slicer", "--source", "clip.raw"), "--source has no effect on denoise and slicer"),
+        (("slicer", "slicr"), "slicr"),
+        (("slicer", "--model", "nmnist"), "--model has no effect on slicer: leave it out"),
+        (("decode", "slicer", "--source", "clip.raw"), "--source has no effect on decode and slicer"),
         (("step", "--engines", "onnx", "cuda"), "cuda"),
     ],
 )
@@ -58,21 +56,9 @@ def test_options_may_stand_beside_a_measurement_without_them_and_figures_are_jso
 
 
 def test_no_repeats_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, errors = run(capsys, "denoise", "--repeats", "0")
+    code, _, errors = run(capsys, "slicer", "--repeats", "0")
     assert code == 1
     assert errors == "livesnn bench: --repeats can't be 0: give 1 or more\n"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
-def test_in_the_repository_livesnn_itself_can_be_measured(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "argv", [])
-    with pytest.raises(SystemExit, match="0"):
-        run(capsys, name, "--help")
-    assert capsys.readouterr().out.startswith("usage: ")
 
 
 CARD = ModelCard(

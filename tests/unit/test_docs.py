@@ -240,7 +240,3 @@ def test_a_wrong_flag_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert complaint(["run", "clip.aedat4", "--jason"], capsys)
     assert complaint(["rnu", "clip.aedat4"], capsys)
     assert complaint(["data", "check", "no-such-set"], capsys)
-    assert not complaint(["bench", "people", "--data", "DIR"], capsys)
-    assert complaint(["bench", "people", "--date", "DIR"], capsys)
-    assert not complaint(["bench", "transfer", "--model", "gestures"], capsys)
-    assert complaint(["bench", "transfer", "--modle", "gestures"], capsys)

@@ -79,12 +79,12 @@ def test_what_is_done_soon_shows_nothing(capfd: pytest.CaptureFixture[str]) -> N
     assert capfd.readouterr().err == ""
 
 
-def test_what_takes_long_is_said_once_a_minute(capfd: pytest.CaptureFixture[str]) -> None:
-    clock = iter([5.0, 6.5, 6.5, 6.5, 66.0, 66.5, 126.0])
+def test_what_takes_long_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
+    clock = iter([5.0, 6.5])
     with share_done("reading f.raw", after_s=1.0, clock=clock.__next__) as progress:
-        for share in (0.1, 0.2, 0.3, 0.4, 0.5):
+        for share in (0.1, 0.2, 0.3):
             progress(share)
-    assert capfd.readouterr().err == "reading f.raw\nreading f.raw: 40% done\n"
+    assert capfd.readouterr().err == "reading f.raw\n"
 
 
 def test_a_name_that_is_not_utf_8_is_said_with_marks(capsys: pytest.CaptureFixture[str]) -> None:

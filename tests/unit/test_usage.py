@@ -104,10 +104,6 @@ def test_every_flag_of_a_training_is_in_a_named_group(capsys: pytest.CaptureFixt
     [
         (["rnu"], "livesnn: no command 'rnu': did you mean run?"),
         (["fly"], "livesnn: no command 'fly': livesnn --help lists them"),
-        (
-            ["publish", "camera"],
-            "livesnn: no command 'publish': it is livesnn serve SOURCE --tcp 7780 for decisions,",
-        ),
         (["run", "x", "--modle", "y"], "livesnn run: no flag --modle: did you mean --model?"),
         (["run", "x", "--quick"], "livesnn run: no flag --quick: livesnn run --help lists them"),
         (["run", "x", "-q"], "livesnn run: no flag -q: livesnn run --help lists them"),
