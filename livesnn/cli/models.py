@@ -49,7 +49,6 @@ TRAINING_GROUPS = {  # Fields of Configuration by their group on the help page.
         "rate_target", "rate_weight",
     ),
     "Streams": ("burn_in", "from_zero"),
-    "Teacher": ("teacher", "teacher_share"),
 }  # fmt: skip
 
 

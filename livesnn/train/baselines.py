@@ -169,29 +169,17 @@ class C3D(Baseline):
 class ResNet18(Baseline):
     """ResNet-18 (He et al. 2016) from scratch on each frame; the window has the mean output (paper, Section 5)."""
 
-    stacked = False  # Whether the frames of a window are channels
-
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
         from torchvision.models import resnet18  # a second
 
         self.network = resnet18(num_classes=len(card.classes))
-        channels = card.input.channels * (card.input.window if self.stacked else 1)
-        if channels != 3:
+        if (channels := card.input.channels) != 3:
             self.network.conv1 = nn.Conv2d(channels, self.network.conv1.out_channels, 7, 2, 3, bias=False)
 
     def window(self, x: Tensor) -> Tensor:
         frames = channels_last(x.flatten(0, 1))
         return self.network(frames).unflatten(0, x.shape[:2])
-
-
-class ResNet18Stacked(ResNet18):
-    """ResNet-18 on the frames of a window as channels; one output a window. It isn't in the paper."""
-
-    stacked = True
-
-    def window(self, x: Tensor) -> Tensor:
-        return self.network(channels_last(x.transpose(0, 1).flatten(1, 2))).unsqueeze(0)
 
 
 class _Convolution(nn.Module):
@@ -226,7 +214,6 @@ BASELINES: dict[NetworkName, type[Baseline]] = {
     "conv_lstm": ConvLSTM,
     "c3d": C3D,
     "resnet18": ResNet18,
-    "resnet18_stacked": ResNet18Stacked,
 }
 
 

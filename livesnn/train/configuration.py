@@ -17,12 +17,12 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut,
 from livesnn.console import sayable
 from livesnn.errors import TrainError
 from livesnn.train.datasets.registry import data_set, mirrored_labels
-from livesnn.train.datasets.request import EVENTS, SPLIT, VIDEOS, DataRequest, Name, OnlyFor, Range
+from livesnn.train.datasets.request import EVENTS, VIDEOS, DataRequest, Name, OnlyFor, Range
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]
 LoggerName = Literal["mlflow", "wandb"]
-NetworkName = Literal["sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"]
+NetworkName = Literal["sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18"]
 
 _BLOCK_FIELDS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
 _SPIKE_FIELDS = (
@@ -42,7 +42,6 @@ class NetworkKind(NamedTuple):
     refused: tuple[str, ...] = _SPIKE_FIELDS
 
 
-_RESNET = NetworkKind(blocks=4, width=64, refused=(*_SPIKE_FIELDS, "width", "widths", "norm", "dropout"))
 NETWORKS: dict[NetworkName, NetworkKind] = {
     "sts_resnet": NetworkKind(spiking=True, blocks=4, width=64, refused=()),
     "conv_snn": NetworkKind(spiking=True, width=48, refused=(*_BLOCK_FIELDS, "dropout")),
@@ -50,8 +49,7 @@ NETWORKS: dict[NetworkName, NetworkKind] = {
     "cnn_lstm": NetworkKind(),
     "conv_lstm": NetworkKind(),
     "c3d": NetworkKind(),
-    "resnet18": _RESNET,
-    "resnet18_stacked": _RESNET,
+    "resnet18": NetworkKind(blocks=4, width=64, refused=(*_SPIKE_FIELDS, "width", "widths", "norm", "dropout")),
 }
 
 MODEL_FIELDS = (
@@ -245,11 +243,6 @@ class Configuration(DataRequest):
     Classes that it doesn't know start with random weights."""
     freeze: Annotated[bool, OnlyFor(("gestures-sim",))] = False
     """Train only the read-out. The rest stays as in the model of --init, whose spikes are computed once."""
-    teacher: Path | None = None
-    """Run folder of a finished training on the same clips. The model also learns its outputs (knowledge
-    distillation)."""
-    teacher_share: Annotated[float, Range(0.01, 1)] = 0.7
-    """Share of the teacher's output in the targets. The rest is the label."""
     resume: bool = False
     """Continue from the run folder's last epoch."""
 
@@ -276,8 +269,6 @@ class Configuration(DataRequest):
         workers = self.devices * self.num_nodes
         if self.batch % workers:
             yield f"--batch {self.batch} can't be shared by {workers} devices: give a multiple of {workers}"
-        if self.teacher and self.runs > 1 and self.dataset.startswith(SPLIT):
-            yield "--runs uses other seeds, so other clips than the --teacher: give --runs 1, and a --seed for each"
         if workers > 1 and self.runs > 1:
             yield "--runs can't be shared between devices: give --runs 1, and a --seed for each"
         if self.readout == "traces" and self.network != "sts_resnet":
@@ -290,7 +281,7 @@ class Configuration(DataRequest):
             yield "--delta-t-us and --n-events exclude each other: leave one out"
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
             yield f"--name {self.name!r} isn't a valid folder name: use letters, digits, '-', '_' and '.'"
-        paths = (self.data, self.out, self.mnist, self.init, self.teacher)
+        paths = (self.data, self.out, self.mnist, self.init)
         if odd := [path for path in paths if path and str(path) != sayable(str(path))]:
             yield f"{odd[0]} isn't UTF-8, so it can't be recorded: rename that folder, or choose another"
         if self.analog_epochs >= self.epochs:

@@ -23,7 +23,6 @@ from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.clips import IGNORED, Parts, clip_random
 from livesnn.train.final_weights import only
 from livesnn.train.network import Network
-from livesnn.train.teacher import Teacher
 
 THINNED, LEFT_OUT, SETTLED = 0.5, 0.15, 4
 """Of a read-out's training: the largest share of spikes that is taken away, the share of pooled cells that is left
@@ -46,7 +45,7 @@ class HybridModule(lightning.LightningModule):
 
     The learning-rate schedule needs the ``total_steps`` of the whole training. ``class_weights`` is float32 [K] (see
     `class_weights`), or None if all clips count alike. ``class_of`` int64 [outputs] is the class of each output
-    (`Streams.class_of`), or None if every output is a class. The ``teacher`` gives `teacher_share` of the targets.
+    (`Streams.class_of`), or None if every output is a class.
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class HybridModule(lightning.LightningModule):
         config: Configuration,
         total_steps: int,
         class_weights: Tensor | None = None,
-        teacher: Teacher | None = None,
         class_of: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -68,7 +66,6 @@ class HybridModule(lightning.LightningModule):
         self.register_buffer("class_of", class_of, persistent=False)
         self.classes = len(net.card.classes) if class_of is None else int(class_of.max()) + 1
         self.mirrored = config.mirrored(net.card.classes)
-        self.teacher = teacher
 
     def on_train_epoch_start(self) -> None:
         """Set the phase; restart the optimiser when phase 2 begins, if configured."""
@@ -93,14 +90,13 @@ class HybridModule(lightning.LightningModule):
         frames = augment(frames, self.config.augmentation, randoms)
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
-        taught = None if self.teacher is None else self.teacher.outputs(frames)
         if labels.ndim == 2:
             run = self._run_members if self.config.freeze else self._run_stretches
             outputs, kinds, rates = run(frames, labels, random)
             labels = kinds if self.class_of is None else self.class_of[kinds]
         else:
             outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), self._burn_in(frames, random))
-        loss = self.loss(outputs, labels, taught)
+        loss = self.loss(outputs, labels)
         if self.config.kinds_weight and self.class_of is not None:
             loss = loss + self.config.kinds_weight * F.cross_entropy(outputs[0], kinds)
         if not loss.isfinite():
@@ -115,20 +111,17 @@ class HybridModule(lightning.LightningModule):
         }
         return loss + self.config.rate_weight * penalty, figures
 
-    def loss(self, outputs: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; a negative label is of no class.
 
-        With y the mean output over the T steps, q the target and ``taught`` a teacher's mean outputs [B, K]::
+        With y the mean output over the T steps, and q the target::
 
-            q = (1 − teacher_share) · target + teacher_share · softmax(taught)
             mse            mean((y − q)²), the paper's
             cross-entropy  mean(−w · Σ q · log softmax(y + s)), with weights w and shifts s by `balance`
             bce            mean(−q · log p − (1 − q) · log(1 − p))
         """
         mean, (weights, shift) = outputs.mean(0)[:, : self.classes], self._balance(labels)
         targets = _targets(labels, mean.shape[1])
-        if taught is not None:
-            targets = targets.lerp((taught + shift).softmax(1), self.config.teacher_share)
         if self.config.loss == "mse":
             return F.mse_loss(mean, targets)
         if self.config.loss == "bce":

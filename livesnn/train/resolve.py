@@ -159,8 +159,6 @@ def _faults(config: Configuration) -> Iterator[str]:
     if config.dataset == "gestures-sim":
         if not NETWORKS[config.network].spiking:
             yield f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
-        if config.teacher:
-            yield f"--teacher needs clips, but {config.dataset} is streams: leave it out"
         if config.burn_in >= config.stretch:
             yield (
                 f"--burn-in {config.burn_in} leaves none of the {config.stretch} frames of --stretch to score: give "

@@ -83,14 +83,6 @@ def record_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
     record.write_text(digest)
 
 
-def has_clips(run: Path, parts: Parts) -> bool:
-    """Whether a training used these clips for training and validation; raises TrainError if it has no record."""
-    record = run / CLIPS_FILE
-    if not record.exists():
-        raise TrainError("it has no record of the clips it was trained on: train it again")
-    return record.read_bytes() == _digest(parts.training, parts.validation).encode()
-
-
 def _digest(*parts: Samples) -> str:
     """Return a digest of the labels and the clips; only of the labels where clips are made anew in every epoch."""
     digest = hashlib.blake2b()
@@ -110,14 +102,14 @@ def _check_resumed(config: Configuration) -> None:
     if not last.is_file():
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
     recorded = read_record(record)
-    for name in ("data", "out", "mnist", "init", "teacher"):  # however the same path is written now
+    for name in ("data", "out", "mnist", "init"):  # however the same path is written now
         theirs, ours = recorded.get(name), getattr(config, name)
         if theirs and ours and Path(theirs).resolve() == ours.resolve():
             recorded[name] = str(ours)
     # An option that an older version didn't have had the value that is now the default.
     usual = msgspec.to_builtins(Configuration(), enc_hook=str)
     now = as_flags(vars(replace(config, resume=False)))
-    then = as_flags(usual | recorded)
+    then = as_flags({name: recorded.get(name, value) for name, value in usual.items()})  # not what is gone
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
         longer = config.epochs > int(recorded.get("epochs", config.epochs)) and (run / "model").exists()

@@ -49,7 +49,6 @@ from livesnn.train.run_folder import (
     run_folder,
 )
 from livesnn.train.start import freeze, say_validation, spikes_of, start_from, trained_before
-from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.weights import WEIGHTS, load_card
 
 TIMED_STEPS = 5  # Steps of `plan`
@@ -127,8 +126,6 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
 def _prepare(config: Configuration) -> tuple[Start | None, Parts, Network]:
     """Return the model to start from, the samples, and the network."""
     start = read_start(config.init) if config.init else None
-    if config.teacher:
-        read_teacher(config.teacher, config.balance)
     parts = data_set(config.dataset).load_parts(config, trained_before(start, config))
     check_parts(parts)
     torch.manual_seed(config.seed)
@@ -253,14 +250,13 @@ def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
 
 
 def _module(net: Network, config: Configuration, parts: Parts, total_steps: int) -> HybridModule:
-    teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
     training = parts.training
     class_of = None
     if isinstance(training, Streams) and training.class_of:
         class_of = torch.tensor(training.class_of)
-    return HybridModule(net, config, total_steps, weights, teacher, class_of)
+    return HybridModule(net, config, total_steps, weights, class_of)
 
 
 def shortened(names: Sequence[str]) -> str:

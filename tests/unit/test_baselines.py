@@ -39,17 +39,6 @@ def test_resnet18_sees_each_frame_alone(channels: int) -> None:
     assert len(rates) == 0
 
 
-def test_a_stacked_resnet18_sees_all_frames_of_a_window_and_their_order() -> None:
-    spec = InputSpec(32, 32, SliceRule(delta_t_us=50_000))
-    torch.manual_seed(0)
-    net = BASELINES["resnet18_stacked"](replace(Configuration().card(("a", "b")), input=spec)).eval()
-    frames = torch.randint(0, 9, (10, 3, 2, 32, 32), dtype=torch.uint8)
-    outputs, state = net(frames, net.initial_state(3))
-    backwards, _ = net(frames.flip(0), state)
-    assert outputs.shape == (1, 3, 2)
-    assert not torch.allclose(outputs, backwards, atol=1e-4)
-
-
 def test_a_recording_is_decided_by_all_its_clips() -> None:
     net = resnet()
     random = np.random.default_rng(1)
@@ -125,7 +114,7 @@ def test_each_learns_whether_a_clip_brightens_or_darkens(network: NetworkName, n
 
 
 def test_the_recipes_are_the_papers_for_each_network() -> None:
-    assert set(NETWORKS) == {"sts_resnet", "resnet18", "resnet18_stacked", *NEW}
+    assert set(NETWORKS) == {"sts_resnet", "resnet18", *NEW}
     conv_snn = recipe("paper", "conv_snn", "mnist-seq1")
     assert (conv_snn.batch, conv_snn.learning_rate, conv_snn.reset, conv_snn.width) == (20, 5e-4, False, 48)
     assert recipe("paper", "conv_lstm", "mnist-seq1").loss == "bce"

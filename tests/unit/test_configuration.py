@@ -33,8 +33,6 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ({**GESTURES, "burn_in": 50, "stretch": 45}, "of the 45 frames of --stretch to score: give at most 40"),
     ({**GESTURES, "stretch": 0}, "--stretch is 0: give a number from 20 to 240"),
     ({**GESTURES, "network": "cnn"}, "--network cnn has no state, but gestures-sim is streams"),
-    ({**GESTURES, "teacher": Path("runs/x")}, "--teacher needs clips, but gestures-sim is streams"),
-    ({"teacher": Path("runs/x"), "runs": 2}, "--runs uses other seeds"),
     ({"dataset": "cifar10-dvs", "protocol": "split1"}, "has no --protocol 'split1': give one of 90/10, 70/30"),
     ({"dataset": "cifar10-dvs", "cell_pixels": 4.0}, SCALED),
     ({"dataset": "folder", "cell_pixels": 4.0, "n_events": 2000}, SCALED),
@@ -72,7 +70,6 @@ def test_what_depends_on_other_flags_has_their_default() -> None:
     assert list(Configuration(epochs=4).averaged) == []
     assert Configuration(burn_in=0).zero_share == 1.0
     assert Configuration(burn_in=20, from_zero=0.25).zero_share == 0.25
-    assert Configuration(dataset="gestures-sim", teacher=Path("runs/x"), runs=3).runs == 3
     config = configured(dataset="ucf101", network="resnet18", epochs=5)
     assert (config.analog_epochs, config.burn_in, config.rate_weight) == (0, 0, 0)
     assert config.run_name == "ucf101-resnet18-0"

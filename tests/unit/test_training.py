@@ -242,7 +242,6 @@ def test_adjusted_logits_are_as_of_equal_shares() -> None:
     assert outputs.grad.sum((0, 1)).abs().max() < 1e-6
     of_none = torch.tensor([-1] * 4)
     assert fit.loss(torch.zeros(10, 4, 2), of_none).item() == pytest.approx(np.log(2), rel=1e-5)
-    assert fit.loss(torch.zeros(10, 4, 2), of_none, torch.zeros(4, 2)).item() == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
