@@ -31,7 +31,7 @@ pytest.importorskip("torch", reason="the networks are built with torch: pip inst
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5)
 SHALLOW = NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4)  # An export of 18 layers takes seconds
 PLAIN = ModelCard(name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=SHALLOW)
-# For each choice of 64, 32 and 16 lanes the step is compiled anew, for up to 20 s: three choices are enough.
+# For each choice of 64 and 16 lanes the step is compiled anew, for up to 20 s.
 CARDS = {
     "plain": PLAIN,
     "wide": replace(PLAIN, network=NetworkSpec(widths=(64,) * 4)),

@@ -1,7 +1,7 @@
 """Convolutions of spikes and of the frame, which skip zeros and add to the sums of a band.
 
-Each spike adds its rows of a kernel of float32 or int8. Kernels of 3×3 with stride 1 *sweep* along a row of pixels
-with their sums in registers. Other kernels *scatter* each spike over the sums in memory.
+Each spike adds its rows of a kernel of float32 or int8. Kernels of int8 of 3×3 with stride 1 *sweep* along a row of
+pixels with their sums in registers. Other kernels *scatter* each spike over the sums in memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from numba import types
 from livesnn.infer.spikes import intrinsics as llvm
 from livesnn.infer.spikes import plan
 from livesnn.infer.spikes.intrinsics import (
-    FLOAT,
     FLOAT_BYTES,
     SHORT_BYTES,
     WORD,
@@ -38,97 +37,83 @@ def _add_incoming(phis: list[list[Any]], values: list[list[Any]], block: Any) ->
             phi.add_incoming(value, block)
 
 
-def _retire(builder: Any, kind: Any, column: list[Any], place: Any, line: Any, lanes: int) -> None:
+def _retire(builder: Any, column: list[Any], place: Any, line: Any, lanes: int) -> None:
     """Add a column of sums to those in memory, where rows are ``line`` bytes apart."""
     for total in column:
-        llvm.add_vector(builder, kind, place, total, lanes)
+        llvm.add_vector(builder, llvm.SHORT, place, total, lanes)
         place = builder.add(place, line)
 
 
-def _with_taps(
-    builder: Any, kinds: tuple[Any, Any], row: Any, size: int, held: list[list[Any]], lanes: int
-) -> list[list[Any]]:
-    """Return three columns of sums with the taps of a spike added; ``row``: address of weights of ``size`` bytes."""
-    of_weights, of_sums = kinds
+def _with_taps(builder: Any, row: Any, held: list[list[Any]], lanes: int) -> list[list[Any]]:
+    """Return three columns of sums with the taps of a spike added; ``row``: address of its weights."""
     added = []
     for kx, column in zip((2, 1, 0), held, strict=True):
-        taps = [(ky * 3 + kx) * lanes * size for ky in reversed(range(len(column)))]
+        taps = [(ky * 3 + kx) * lanes for ky in reversed(range(len(column)))]
         places = [builder.add(row, ir.Constant(WORD, tap)) for tap in taps]
-        loaded = [llvm.vector(builder, place, lanes, kind=of_weights) for place in places]
-        wide = [llvm.widened(builder, one, lanes, of_sums) for one in loaded]
-        added.append([llvm.plus(builder, of_sums, total, more) for total, more in zip(column, wide, strict=True)])
+        loaded = [llvm.vector(builder, place, lanes, kind=llvm.BYTE) for place in places]
+        wide = [llvm.widened(builder, one, lanes, llvm.SHORT) for one in loaded]
+        added.append([builder.add(total, more) for total, more in zip(column, wide, strict=True)])
     return added
 
 
-def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
-    """Return an intrinsic that sweeps with weights of ``size`` bytes each."""
-    address, whole = types.intp, types.int64
+@instruction(types.void, llvm.LITERAL, llvm.LITERAL, *[types.intp] * 3, types.int64, types.intp, *[types.int64] * 2)
+def sweep_row(builder, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
+    """Add the spikes of a row of pixels, through kernels of 3×3, to the sums of ``rows`` rows of outputs.
 
-    @instruction(types.void, llvm.LITERAL, llvm.LITERAL, address, address, address, whole, address, whole, whole)
-    def sweep(builder, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
-        """Add the spikes of a row of pixels, through kernels of 3×3, to the sums of ``rows`` rows of outputs.
+    The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
+    that no spike reaches aren't written.
 
-        The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
-        that no spike reaches aren't written.
+    ``weights``: address of [C, 9, lanes], 3 · lanes further for each ky that is left out. ``lists``, ``begins``:
+    addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin. ``sums``:
+    address of [rows, width, lanes], ``step`` bytes from pixel to pixel, and ``line`` from row to row. The first
+    row gets the taps of the highest ky.
+    """
+    kind, one, entry = ir.VectorType(llvm.SHORT, lanes), ir.Constant(WORD, 1), builder.block
+    nothing = [ir.Constant(kind, None)] * rows
+    names = ("pixel", "spike", "passed", "left", "next", "end")
+    pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
+    start = builder.zext(llvm.load_number(builder, begins, ir.Constant(WORD, 0), llvm.BEGIN), WORD)
+    outside = builder.sub(sums, step)
+    builder.branch(pixel)
 
-        ``weights``: address of [C, 9, lanes], 3 · lanes further for each ky that is left out. ``lists``, ``begins``:
-        addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin. ``sums``:
-        address of [rows, width, lanes], ``step`` bytes from pixel to pixel, and ``line`` from row to row. The first
-        row gets the taps of the highest ky.
-        """
-        kind, one, entry = ir.VectorType(of_sums, lanes), ir.Constant(WORD, 1), builder.block
-        nothing = [ir.Constant(kind, None)] * rows
-        names = ("pixel", "spike", "passed", "left", "next", "end")
-        pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
-        start = builder.zext(llvm.load_number(builder, begins, ir.Constant(WORD, 0), llvm.BEGIN), WORD)
-        outside = builder.sub(sums, step)
-        builder.branch(pixel)
+    builder.position_at_end(pixel)
+    x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
+    # Where the lists of the last two pixels begin.
+    first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
+    place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
+    last = builder.zext(llvm.load_number(builder, begins, x_next, llvm.BEGIN), WORD)
+    before = [*carried, nothing]
+    builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
 
-        builder.position_at_end(pixel)
-        x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
-        # Where the lists of the last two pixels begin.
-        first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
-        place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
-        last = builder.zext(llvm.load_number(builder, begins, x_next, llvm.BEGIN), WORD)
-        before = [*carried, nothing]
-        builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
+    builder.position_at_end(spike)
+    index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
+    channel = builder.zext(llvm.load_number(builder, lists, index, llvm.SHORT), WORD)
+    row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes)))
+    added = _with_taps(builder, row, held, lanes)
+    after = builder.add(index, one)
+    _add_incoming([[index], *held], [[first], *before], pixel)
+    _add_incoming([[index], *held], [[after], *added], spike)
+    builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
 
-        builder.position_at_end(spike)
-        index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
-        channel = builder.zext(llvm.load_number(builder, lists, index, llvm.SHORT), WORD)
-        row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
-        added = _with_taps(builder, (of_weights, of_sums), row, size, held, lanes)
-        after = builder.add(index, one)
-        _add_incoming([[index], *held], [[first], *before], pixel)
-        _add_incoming([[index], *held], [[after], *added], spike)
-        builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
+    builder.position_at_end(passed)
+    whole = _phis(builder, kind, 3, rows)
+    _add_incoming(whole, before, pixel)
+    _add_incoming(whole, added, spike)
+    quiet = builder.icmp_signed("==", last, first_earlier)
+    none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
+    builder.cbranch(none, following, left)
+    builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
+    _retire(builder, whole[0], place, line, lanes)
+    builder.branch(following)
 
-        builder.position_at_end(passed)
-        whole = _phis(builder, kind, 3, rows)
-        _add_incoming(whole, before, pixel)
-        _add_incoming(whole, added, spike)
-        quiet = builder.icmp_signed("==", last, first_earlier)
-        none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
-        builder.cbranch(none, following, left)
-        builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
-        _retire(builder, of_sums, whole[0], place, line, lanes)
-        builder.branch(following)
-
-        builder.position_at_end(following)
-        place_next = builder.add(place, step)
-        known = [x, first, first_before, first_earlier, place]
-        _add_incoming(
-            [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
-        )
-        _add_incoming([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
-        builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
-        builder.position_at_end(end)
-        _retire(builder, of_sums, whole[1], place_next, line, lanes)
-
-    return sweep
-
-
-sweep_bytes, sweep_floats = _sweeps(llvm.BYTE, llvm.SHORT, 1), _sweeps(FLOAT, FLOAT, FLOAT_BYTES)
+    builder.position_at_end(following)
+    place_next = builder.add(place, step)
+    known = [x, first, first_before, first_earlier, place]
+    _add_incoming([known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry)
+    _add_incoming([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
+    builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
+    builder.position_at_end(end)
+    _retire(builder, whole[1], place_next, line, lanes)
 
 
 @compiled
@@ -164,7 +149,7 @@ def _scatter_group(lanes: int, number: int, add: Any, size: int, sum_size: int) 
 
 
 def _scatters(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
-    one, two, three, four = (_scatter_group(lanes, number, add, size, sum_size) for number in (1, 2, 3, 4))
+    one, four = (_scatter_group(lanes, number, add, size, sum_size) for number in (1, 4))
 
     @specialized(lanes, size)
     def scatter(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
@@ -179,34 +164,28 @@ def _scatters(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., N
                     continue
                 left, right = _reached(x, kernel, stride, 0, width)
                 reached = (top, bottom, left, right, y0)
-                while last - first > 4:
+                while last - first >= 4:
                     four(read, y, x, reached, width, weights, lists, first, sums)
                     first += 4
-                if last - first == 4:
-                    four(read, y, x, reached, width, weights, lists, first, sums)
-                elif last - first == 3:
-                    three(read, y, x, reached, width, weights, lists, first, sums)
-                elif last - first == 2:
-                    two(read, y, x, reached, width, weights, lists, first, sums)
-                else:
+                while first < last:
                     one(read, y, x, reached, width, weights, lists, first, sums)
-                first = last
+                    first += 1
 
     return scatter
 
 
-def _sweep_3x3(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., None]:
-    """Return a function that convolves by kernels of 3×3 with stride 1, ``lanes`` output channels at a time.
+def _sweep_3x3(lanes: int, step: int) -> Callable[..., None]:
+    """Return a function that convolves by int8 kernels of 3×3 with stride 1, ``lanes`` output channels at a time.
 
-    ``size``: bytes of a weight. ``step``: bytes from the sums of one pixel to those of the next.
+    ``step``: bytes from the sums of one pixel to those of the next.
     """
 
-    @specialized(lanes, size, step)
+    @specialized(lanes, step)
     def sweep(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         line = width * step
         for y in range(y0, y1 + 2):
             top, bottom = max(y0, y - 2), min(y1, y + 1)
-            of_row = weights + (y - bottom + 1) * 3 * lanes * size
+            of_row = weights + (y - bottom + 1) * 3 * lanes
             begins = _row_of(read, y, at)
             to = sums + (top - y0) * line
             if bottom - top == 3:
@@ -220,28 +199,15 @@ def _sweep_3x3(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[...
 
 
 def float32_convolution(lanes: int) -> Callable[..., None]:
-    size, narrow = lanes * FLOAT_BYTES, plan.FLOAT32_3X3_LANES * FLOAT_BYTES
-    scatter_floats = _scatters(lanes, llvm.add_floats, size, size)
-    sweep = _sweep_3x3(plan.FLOAT32_3X3_LANES, sweep_floats, FLOAT_BYTES, size)
-
-    @inlined
-    def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
-        """Add a convolution by float32 to the sums [pixel, lanes] of a band."""
-        if read.kind == plan.FLOAT32_3X3:
-            for part in range(0, size, narrow):
-                kernels = weights + part * read.inputs * 9
-                sweep(read, y0, y1, width, kernels, at, sums + part)
-        else:
-            scatter_floats(read, y0, y1, width, weights, at, sums)
-
-    return add_weighted
+    """Return a function that adds a convolution by float32 to the sums [pixel, lanes] of a band."""
+    return _scatters(lanes, llvm.add_floats, lanes * FLOAT_BYTES, lanes * FLOAT_BYTES)
 
 
 def int8_convolution(lanes: int) -> Callable[..., None]:
     """Return a function that convolves spikes by kernels of int8, with sums of int16."""
     scatter_bytes = _scatters(lanes, llvm.add_bytes, lanes, lanes * SHORT_BYTES)
     step, narrow = lanes * SHORT_BYTES, min(lanes, plan.INT8_3X3_LANES)
-    sweep = _sweep_3x3(narrow, sweep_bytes, 1, step)
+    sweep = _sweep_3x3(narrow, step)
 
     @specialized(lanes)
     def dequantize_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
@@ -262,7 +228,7 @@ def int8_convolution(lanes: int) -> Callable[..., None]:
                     for part in range(0, lanes, narrow):
                         to = shorts + (y - y0) * width * step + part * SHORT_BYTES
                         tap = weights + part * read.inputs * 9 + ky * 3 * narrow
-                        sweep_bytes(narrow, 1, tap, at.lists, begins, width, to, step, 0)
+                        sweep_row(narrow, 1, tap, at.lists, begins, width, to, step, 0)
                 dequantize_band(pixels, shorts, scales, types.intp(0) if ky else bias, sums)
             return
         if read.kernel == 3 and read.stride == 1:

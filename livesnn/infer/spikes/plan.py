@@ -22,11 +22,11 @@ from livesnn.errors import ModelError
 from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, records
 from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
 
-LANES = (64, 32, 16)  # Output channels computed at a time: the largest of these that divides a layer's width
+LANES = (64, 16)  # Output channels computed at a time: the largest of these that divides a layer's width
 _HOST = config.CPU_NAME is None and config.CPU_FEATURES is None  # not what NUMBA_CPU_NAME says
 _WIDE = _HOST and binding.get_host_cpu_features().get("avx512bw", False)
-FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
-"""The same for kernels of 3×3 with stride 1, whose nine sums (float32, or int16 for int8 kernels) stay in registers.
+INT8_3X3_LANES = 64 if _WIDE else 16
+"""The same for int8 kernels of 3×3 with stride 1, whose nine sums of int16 stay in registers.
 
 AVX-512 has 32 registers of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels have 37 kB at most,
 and stay in the first cache.
@@ -34,10 +34,10 @@ and stay in the first cache.
 MIN_BAND_ROWS, MAX_BAND_ROWS, BAND_BYTES = 4, 8, 1 << 15
 """Rows of a band: as many as have their sums in ``BAND_BYTES``, a part of the first cache, within these limits."""
 TOTALS = 2  # float32 a layer: how many of its neurons spiked, and the sum of their membranes
-FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
+FLOAT32, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(6)
 """Kinds of `Connection`, by their weights:
 
-- FLOAT32: a kernel of float32; FLOAT32_3X3: one of 3×3 with stride 1, in chunks of `FLOAT32_3X3_LANES`.
+- FLOAT32: a kernel of float32.
 - INT8: a kernel of int8 with a scale for each output. INT8_POOLED: the same behind a pool, whose lists repeat
   channels, so that only the sums of one row of the kernel fit into 16 bits.
 - IDENTITY: one float32, from each channel to the same channel.
@@ -288,10 +288,8 @@ class _Memory:
 
     def read(self, source: FeatureMap, weights: FloatArray, *, gain: float = 1.0, stride: int = 1) -> Connection:
         """Return a convolution of a map's lists by float32 [O, C, k, k] times a gain."""
-        swept = weights.shape[2] == 3 and stride == 1
-        lanes = FLOAT32_3X3_LANES if swept else _lanes(len(weights))
-        kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
-        return self._read(source, weights.shape, stride, FLOAT32_3X3 if swept else FLOAT32, kept)
+        kept = self.keep(_by_tap(weights * np.float32(gain), _lanes(len(weights))))
+        return self._read(source, weights.shape, stride, FLOAT32, kept)
 
     def read_counts(self, source: FeatureMap, weights: FloatArray, worth: FloatArray, stride: int) -> Connection:
         """Return a convolution of the frame; ``worth`` [256]: the value of each count."""

@@ -200,11 +200,11 @@ def _advance_of(lanes: int) -> Callable[..., None]:
     return advance
 
 
-_advance_64, _advance_32, _advance_16 = map(_advance_of, plan.LANES)
+_advance_64, _advance_16 = map(_advance_of, plan.LANES)
 
 
 @inlined
-def advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
+def advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_16):  # type: ignore[no-untyped-def]
     """Advance the rows y0..y1 − 1 of a layer by a step.
 
     ``at``: the `plan.Addresses`. ``sums``, ``shorts``: addresses of scratch memory, float32 [LANES[0] + plan.scratch]
@@ -214,9 +214,6 @@ def advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_3
     if layers_64 is not None:  # noqa: SIM102 (numba leaves a branch out only if it depends on nothing but a None)
         if layer.lanes == 64:
             _advance_64(number, layer, y0, y1, neuron, at, sums, shorts)
-    if layers_32 is not None:  # noqa: SIM102
-        if layer.lanes == 32:
-            _advance_32(number, layer, y0, y1, neuron, at, sums, shorts)
     if layers_16 is not None:  # noqa: SIM102
         if layer.lanes == 16:
             _advance_16(number, layer, y0, y1, neuron, at, sums, shorts)
@@ -255,7 +252,7 @@ def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _do_band(number, layer, y0, y1, rule, at, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
+def _do_band(number, layer, y0, y1, rule, at, sums, shorts, layers_64, layers_16):  # type: ignore[no-untyped-def]
     """Advance a band of a pool, or of neurons and what the read-out gets from their spikes."""
     read = connection_at(at.connections, 2 * number)
     if read.kind == plan.POOL_LISTS:
@@ -264,7 +261,7 @@ def _do_band(number, layer, y0, y1, rule, at, sums, shorts, layers_64, layers_32
     else:
         _, threshold, resets, _ = rule
         neuron = (llvm.float_at(at.alphas + number * FLOAT_BYTES), threshold, resets)
-        advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_32, layers_16)
+        advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_16)
         for i in range(at.taps_in_all):
             tap = tap_at(at.taps, i)
             if tap.layer == number:
@@ -297,7 +294,7 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
 
 
 @entry_point
-def run_step(addresses, rule, before, written, sums, shorts, layers_64, layers_32, layers_16):  # type: ignore[no-untyped-def]
+def run_step(addresses, rule, before, written, sums, shorts, layers_64, layers_16):  # type: ignore[no-untyped-def]
     """Advance a network by one frame.
 
     ``addresses``: where the `plan.Addresses` lie, those of this step's arrays among them. ``rule``: alpha of the
@@ -316,5 +313,5 @@ def run_step(addresses, rule, before, written, sums, shorts, layers_64, layers_3
         layer = feature_map_at(at.layers, number)
         for y0 in range(0, layer.height, layer.band):
             y1 = min(y0 + layer.band, layer.height)
-            _do_band(number, layer, y0, y1, rule, at, sums, shorts, layers_64, layers_32, layers_16)
+            _do_band(number, layer, y0, y1, rule, at, sums, shorts, layers_64, layers_16)
     _finish_step(at, rule, before, after, output, both)
