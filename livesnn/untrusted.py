@@ -5,8 +5,7 @@ unpacks into that much at most. This bounds the time too: what fits is decoded i
 on damage is in `DAMAGE`.
 
 Libraries in C allocate as they like, and some crash. They get only what was checked before: HDF5 by hdf5.py,
-SQLite by rosbag.py, ONNX Runtime by onnx_graph.py. A process of its own for each file would not replace this. Python
-can limit a process's memory only on Linux, and the 0.2 s of its start are long for the thousand clips of a training.
+SQLite by rosbag.py, ONNX Runtime by onnx_graph.py.
 """
 
 from __future__ import annotations

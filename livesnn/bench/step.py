@@ -132,10 +132,7 @@ def _times(passes: Sequence[Pass]) -> StepTimes:
 
 
 def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTimes]) -> dict[str, object]:
-    """Return best, the faster of ONNX Runtime's ways, and how many times as fast as that each engine is.
-
-    ratio is the median over the repeats. spike_steps is the share of steps that "spike" didn't leave to ONNX Runtime.
-    """
+    """Return best, the faster of ONNX Runtime's ways, and how many times as fast as that each engine is (median)."""
     ms = {name: _ms(passes[name]) for name in times}
     ratios: dict[str, dict[str, float]] = {}
     more: dict[str, object] = {}
@@ -143,8 +140,6 @@ def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTime
         more["best"] = best = min(ONNX_WAYS, key=lambda name: times[name]["ms_p50"])
         ours = [name for name in times if name not in ONNX_WAYS]
         ratios = {f"{name}_vs_onnx": times_as_fast(ms[best], ms[name]) for name in ours}
-    if "spike" in times:
-        more["spike_steps"] = passes["spike"][0].spike_steps
     medians = {name: ratio["median"] for name, ratio in ratios.items()}
     return {"ratio": medians, "ratio_spread": ratios, **more}
 
@@ -161,22 +156,20 @@ def inputs_of(card: ModelCard, source: str, most: int) -> list[Frame]:
 
 
 class Pass(NamedTuple):
-    """All frames on one engine: the ms and argmax of each step, and the share of spike-driven steps."""
+    """All frames on one engine: the ms and argmax of each step."""
 
     ms: Times
     winners: npt.NDArray[np.int64]
-    spike_steps: float
 
 
 def run_pass(model: Model, inputs: Sequence[Frame]) -> Pass:
-    ms, winners, spike_steps, state = [], [], 0, model.initial_state()
+    ms, winners, state = [], [], model.initial_state()
     for frame in inputs:
         begun_s = time.perf_counter()
         output, state = model.step(frame, state)
         ms.append(1e3 * (time.perf_counter() - begun_s))
         winners.append(int(output.argmax()))
-        spike_steps += model.engine == "spike"
-    return Pass(np.array(ms), np.array(winners), spike_steps / len(inputs))
+    return Pass(np.array(ms), np.array(winners))
 
 
 def by_turns(models: Mapping[str, Model], inputs: Sequence[Frame], repeats: int) -> dict[str, list[Pass]]:

@@ -106,15 +106,10 @@ def _collect(name: str, process: subprocess.Popen[str], limit_s: float) -> Findi
         return found
     said = one_line(last_line(err, "it printed nothing"))[:300]
     said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
-    what = f"{name} failed with {_ending(process.returncode)} ({said})"
+    code = process.returncode
+    ending = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    what = f"{name} failed with {ending} ({said})"
     return (found or Findings()) + finding(name, "problem", what, how_to_learn_more(name))
-
-
-def _ending(code: int) -> str:
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"exit code {code}"
 
 
 def how_to_learn_more(name: str) -> str:

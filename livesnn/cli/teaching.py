@@ -221,7 +221,6 @@ def _asked(known_as: Resemblance) -> IfKnown:
 
 
 def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:
-
     if not sources:
         first = ", after the name of the gesture" if is_live(gesture) or expanded(gesture).exists() else ""
         raise SourceError(f"no source shows {gesture}: give recordings of it, or camera{first}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -81,38 +80,8 @@ def density_and_mean(state: State, threshold: float) -> tuple[FloatArray, FloatA
     """Return two float32 [layers]: the share of neurons at or above the threshold, which spiked, and the mean U."""
     if isinstance(state, CountedState):
         return state.density, state.mean
-    # A layer may be [C, H, W] in any order in memory; "K" takes it as it lies, without a copy. All layers are counted
-    # in one call: each call releases the interpreter's lock, and must wait for it afterwards.
-    figures = np.empty((len(state), 2))
-    _kernel(len(state))(tuple(u.ravel(order="K") for u in state), threshold, figures)
-    density, mean = (figures / np.array([u.size for u in state])[:, None]).astype(np.float32).T
-    return density, mean
-
-
-@cache
-def _kernel(layers: int) -> Callable[[tuple[FloatArray, ...], float, npt.NDArray[np.float64]], None]:
-    """Compile `_count_and_sum` on first use, for read-only arrays too; it releases the GIL."""
-    import numba
-
-    from livesnn.compiled import njit
-
-    membranes = numba.types.UniTuple(numba.types.Array(numba.float32, 1, "C", readonly=True), layers)
-    signature = numba.void(membranes, numba.float32, numba.float64[:, ::1])
-    any_order = {"reassoc", "nsz"}  # lets LLVM sum 16 numbers at once
-    return njit(signature, nogil=True, cache=True, fastmath=any_order)(_count_and_sum)
-
-
-def _count_and_sum(
-    membranes: tuple[FloatArray, ...], threshold: np.float32, figures: npt.NDArray[np.float64]
-) -> None:
-    """Write each layer's number of spikes and sum of U to ``figures`` [layers, 2]."""
-    for layer in range(len(membranes)):
-        u = membranes[layer]
-        spikes, total = np.int32(0), np.float32(0)
-        for index in range(u.size):
-            spikes += np.int32(u[index] >= threshold)
-            total += u[index]
-        figures[layer, 0], figures[layer, 1] = spikes, total
+    spikes = [np.count_nonzero(u >= np.float32(threshold)) / u.size for u in state]
+    return np.array(spikes, np.float32), np.array([u.mean() for u in state], np.float32)
 
 
 def check_step(card: ModelCard, frame: Frame, state: State) -> None:

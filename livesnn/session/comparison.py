@@ -118,10 +118,7 @@ class Comparison:
         self._epoch = packet.epoch
 
     def add(self, result: Result, start_us: int, resets: int) -> ShownResult | None:
-        """Step on what the session's result is about; return the second's newest result, if there is one.
-
-        ``start_us`` and ``resets`` are those of the session's own.
-        """
+        """Step on what the session's result is about; return the second's newest result, if there is one."""
         slice_s = 0.0 if math.isnan(result.latency.slice_ms) else result.latency.slice_ms / 1e3
         if self._slicer is None:
             self._step(result.frame, slice_s, start_us)
@@ -144,7 +141,6 @@ class Comparison:
 
     def reset(self) -> None:
         self._reset_by_hand = True
-        self.forget()
 
     def forget(self) -> None:
         self._tracker.reset(0, "")
@@ -269,10 +265,7 @@ class Comparer:
     # In the pipeline's thread
 
     def begins(self) -> bool:
-        """Return, once, that the next frame is the first that is compared: the session's own state is reset then.
-
-        So both start from the same state, and differ only by what they are.
-        """
+        """Return, once, that the next frame is the first that is compared: both start from zero state then."""
         comparison = self.now
         if comparison is None or comparison.begun:
             return False
