@@ -192,7 +192,7 @@ def _read_spike(folder: Path) -> tuple[str, str]:
     network = SpikeNetwork.read(folder)
     if not network.is_compiled() and network.card.network != CARD.network:
         return "read, not compiled", ""
-    return _stepped(SpikeModel(network, 1))
+    return _stepped(SpikeModel(network))
 
 
 def _read_onnx(folder: Path) -> tuple[str, str]:

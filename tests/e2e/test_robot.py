@@ -242,7 +242,7 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt(
     process = livesnn("serve", "simulate:gestures", "--events", "0", "--json")
     address = address_said(process, "events")
     try:
-        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "5").splitlines()
+        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "2").splitlines()
         assert rows
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=100)

@@ -71,10 +71,9 @@ def test_joints_turn_from_pose_to_pose_and_keep_the_bones_lengths() -> None:
 
 def test_who_practises_does_what_real_people_did(movements: Path) -> None:
     theirs = load_movements(movements)
-    names = {name for seed in range(6) for name in practice_frames(seed, INPUT, 240, theirs)[1]}
-    assert OTHERS in names
-    frames, performed = practice_frames(5, INPUT, 40, theirs)
-    again, the_same = practice_frames(5, INPUT, 40, theirs)
+    frames, performed = practice_frames(4, INPUT, 100, theirs)
+    assert OTHERS in performed
+    again, the_same = practice_frames(4, INPUT, 100, theirs)
     assert np.array_equal(frames, again)
     assert performed == the_same
 
