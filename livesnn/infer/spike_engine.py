@@ -19,7 +19,7 @@ from livesnn.infer.cost import dense_synops
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
 from livesnn.infer.spikes.plan import LANES, Addresses, FeatureMap, Plan, aligned, plan, zeros
 from livesnn.infer.spikes.step import run_step
-from livesnn.infer.spikes.trace_read_out import Dense, advance_traces, classified, hidden_units
+from livesnn.infer.spikes.trace_read_out import Dense, advanced_traces, classified, hidden_units
 from livesnn.onnx_graph import MOST_MACS
 from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 
@@ -65,16 +65,8 @@ class SpikeNetwork(NamedTuple):
         forget_stale(run_step)
         floats = np.zeros(1, np.float32)
         written = floats, floats, np.zeros((2, 1), np.float32)
-        called: list[tuple[Any, tuple[object, ...]]] = [
-            (run_step, (0, self.rule, floats, written, 0, 0, *_layers_by_lanes(self.plan)))
-        ]
-        if self.dense is not None:
-            called += [
-                (advance_traces, (self.dense, floats, floats, floats)),
-                (hidden_units, (self.dense, floats)),
-                (classified, (self.dense, floats)),
-            ]
-        return all(is_cached(function, *arguments) for function, arguments in called)
+        arguments = 0, self.rule, floats, written, 0, 0, *_layers_by_lanes(self.plan)
+        return is_cached(run_step, *arguments)
 
 
 _Layer = tuple[int, tuple[int, ...]]  # where its membranes begin in the array of all, and their shape
@@ -141,8 +133,9 @@ class SpikeModel(CheckedModel):
         written = after, output, shares_and_means
         run_step(_address(self._addresses), self._network.rule, before, written, *self._scratch)
         if dense:
-            traces = after[self._layers[-1][0] :]
-            shares_and_means[:, -1] = 0, advance_traces(dense, output, before[self._layers[-1][0] :], traces)
+            first = self._layers[-1][0]
+            after[first:] = traces = advanced_traces(dense, output, before[first:])
+            shares_and_means[:, -1] = 0, traces.mean()
             output = classified(dense, hidden_units(dense, traces))
         return output, Membranes(self.card, self._layers, after, shares_and_means)
 
