@@ -26,14 +26,6 @@ SHALLOW = NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4)
 CARDS = {
     "sts-resnet": ModelCard("a", tuple("0123456789"), INPUT, NetworkSpec(widths=(16,) * 4)),
     "paper": ModelCard("b", tuple("012"), INPUT, replace(SHALLOW, norm=False), NeuronSpec(reset=False), "spikes"),
-    "traces": ModelCard(
-        "t",
-        tuple("012"),
-        INPUT,
-        SHALLOW,
-        readout="traces",
-        traces=TraceSpec((0.3, 0.9), 2, 20, 24),
-    ),
     "mixed traces": ModelCard(
         "m",
         tuple("012"),
@@ -42,11 +34,13 @@ CARDS = {
         readout="traces",
         traces=TraceSpec((0.3, 0.9), 2, 20, 24, mixed=True),
     ),
-    "strided": ModelCard(
+    "strided, traces": ModelCard(
         "c",
         tuple("012"),
         INPUT,
-        NetworkSpec(widths=(16, 16, 32, 32), strides=(1, 1, 2, 1), stem_pool_stride=1),
+        NetworkSpec(widths=(16, 16, 32, 32), sub_blocks=(1,) * 4, strides=(1, 1, 2, 1), stem_pool_stride=1),
+        readout="traces",
+        traces=TraceSpec((0.3, 0.9), 2, 20, 24),
     ),
     "conv-snn": ModelCard(
         "d",

@@ -334,22 +334,12 @@ def spec(resolution: Resolution) -> InputSpec:
 def test_a_stream_gives_the_same_frames_as_the_file_that_is_played(
     start_server: Callable[..., Server], made_file: Path, compression: str
 ) -> None:
-    same_frames(start_server, made_file, compression)
-
-
-def test_a_stream_of_a_real_recording_gives_the_same_frames_as_the_file(
-    start_server: Callable[..., Server], data_dir: Path
-) -> None:
-    same_frames(start_server, data_dir / "recordings/aedat4/tonic_sample.aedat4", "LZ4")
-
-
-def same_frames(start_server: Callable[..., Server], path: Path, compression: str) -> None:
-    with open_recording(path) as recording:
+    with open_recording(made_file) as recording:
         resolution = recording.resolution
         expected = list(frames(recording, spec(resolution)))
         total = recording.counters.events
     port = free_port()
-    server = start_server(port, path, compression)
+    server = start_server(port, made_file, compression)
     with open_source(f"tcp://127.0.0.1:{port}") as source:
         assert source.resolution == resolution
         server.play()

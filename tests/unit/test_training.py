@@ -419,16 +419,6 @@ def test_what_a_training_has_is_said_before_its_first_epoch(capsys: pytest.Captu
     assert said[1] == "the model of --init doesn't know nod: these start with random weights"
 
 
-def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
-    config = Configuration(widths=(8, 8, 16, 16), strides=(1, 2, 1, 1), sub_blocks=(1, 2, 1, 1), final_pool=2)
-    net = build_network(config.card(("a", "b")))
-    assert net.state_shapes()["block2.1.first"] == (8, 5, 5)
-    assert net.state_shapes()["block4.1.second"] == (16, 5, 5)
-    assert "block1.2.second" not in net.state_shapes()
-    outputs, _ = net(torch.ones(10, 2, 2, 34, 34, dtype=torch.uint8), net.initial_state(2))
-    assert outputs.shape == (10, 2, 2)
-
-
 def test_what_not_every_run_has_measured_has_no_mean() -> None:
     @dataclass
     class Run:
