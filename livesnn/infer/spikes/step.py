@@ -252,23 +252,6 @@ def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _do_band(number, layer, y0, y1, rule, at, sums, shorts, layers_64, layers_16):  # type: ignore[no-untyped-def]
-    """Advance a band of a pool, or of neurons and what the read-out gets from their spikes."""
-    read = connection_at(at.connections, 2 * number)
-    if read.kind == plan.POOL_LISTS:
-        for y in range(y0, y1):
-            _pool(read, layer, y, at)
-    else:
-        _, threshold, resets, _ = rule
-        neuron = (llvm.float_at(at.alphas + number * FLOAT_BYTES), threshold, resets)
-        advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_16)
-        for i in range(at.taps_in_all):
-            tap = tap_at(at.taps, i)
-            if tap.layer == number:
-                _read_out(layer, tap, y0, y1, at)
-
-
-@inlined
 def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-untyped-def]
     """Advance the read-out by its currents, and write what `run_step` says."""
     alpha, threshold, resets, fires = rule
@@ -309,9 +292,19 @@ def run_step(addresses, rule, before, written, sums, shorts, layers_64, layers_1
         llvm.put_float(at.totals, i, float32(0))
     for i in range(at.classes):
         llvm.put_float(at.currents, i, llvm.float_at(at.bias + i * FLOAT_BYTES))
+    _, threshold, resets, _ = rule
     for number in range(1, at.depth):
-        layer = feature_map_at(at.layers, number)
+        layer, read = feature_map_at(at.layers, number), connection_at(at.connections, 2 * number)
+        neuron = (llvm.float_at(at.alphas + number * FLOAT_BYTES), threshold, resets)
         for y0 in range(0, layer.height, layer.band):
             y1 = min(y0 + layer.band, layer.height)
-            _do_band(number, layer, y0, y1, rule, at, sums, shorts, layers_64, layers_16)
+            if read.kind == plan.POOL_LISTS:
+                for y in range(y0, y1):
+                    _pool(read, layer, y, at)
+                continue
+            advance(number, layer, y0, y1, neuron, at, sums, shorts, layers_64, layers_16)
+            for i in range(at.taps_in_all):
+                tap = tap_at(at.taps, i)
+                if tap.layer == number:
+                    _read_out(layer, tap, y0, y1, at)
     _finish_step(at, rule, before, after, output, both)
