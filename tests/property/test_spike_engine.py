@@ -18,7 +18,6 @@ from livesnn.infer.load import load_model
 from livesnn.infer.model import Model, density_and_mean
 from livesnn.infer.run import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
-from livesnn.infer.spikes.step import run_step
 from livesnn.paths import recordings_dir
 from livesnn.weights import load_weights, quantize, save_weights
 from tests.networks import CLOSE, agree, write_network
@@ -154,18 +153,6 @@ def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder
     for before, now, a, b in zip(kept, state, following, same, strict=True):
         np.testing.assert_array_equal(before, now)
         np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.parametrize("folder", ["plain"], indirect=True)
-def test_a_frame_that_may_not_be_written_to_compiles_nothing_more(folder: Path) -> None:
-    spike = SpikeModel.load(folder)
-    compiled = len(run_step.signatures)
-    frame = frame_of(spike.card, np.random.default_rng(0), 0.3)
-    kept, _ = spike.step(frame, spike.initial_state())
-    frame.data.flags.writeable = False
-    output, _ = spike.step(frame, spike.initial_state())
-    np.testing.assert_array_equal(output, kept)
-    assert len(run_step.signatures) == compiled
 
 
 @pytest.mark.parametrize("folder", ["plain", "widths and strides", "8 bits", "spikes read out"], indirect=True)
