@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt
@@ -15,7 +14,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QDockWidget,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QSlider,
@@ -25,7 +23,6 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.recording import documents
 from livesnn.app.widgets.basics import (
     NOTHING,
     STRETCH,
@@ -35,19 +32,11 @@ from livesnn.app.widgets.basics import (
     label,
     note,
     number_box,
-    save_dialog,
     scrolled,
 )
 from livesnn.app.window_layout import WindowLayout
-from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.cameras.sensitivity import (
-    PRESETS,
-    Region,
-    SensorSettings,
-    load_settings,
-    save_settings,
-    with_preset,
-)
+from livesnn.errors import SourceError
+from livesnn.events.cameras.sensitivity import PRESETS, Region, SensorSettings, with_preset
 from livesnn.events.cameras.sensor_control import Measured, SensorControl
 from livesnn.events.packet import Resolution
 
@@ -58,7 +47,6 @@ NO_CAMERA = "Open an event camera (Ctrl+K) whose driver can change its sensor's 
 SET_UP = "Set up the camera's sensor"
 _HOLD_TIP = "Adjusts the sensitivity to keep this event rate. It isn't raised while four in five events are noise."
 _REGION_TIP = "Only this part of the sensor sends events. Left, top, width and height, in the sensor's own pixels."
-_KINDS = {".json": "Camera settings (*.json)"}
 
 
 class SensitivityDock(QDockWidget):
@@ -103,34 +91,9 @@ class SensitivityDock(QDockWidget):
             self.setWidget(QWidget())
             return
         self.panel = SensorPanel(sensor, partial(self._player.camera_files.change, sensor, serial))
-        self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
-        self.panel.save.clicked.connect(lambda _=False: self._ask_where_to_save())
         area = scrolled(self.panel, down_only=True)
         area.setMinimumWidth(WIDTH)
         self.setWidget(area)
-
-    def _ask_what_to_load(self) -> None:
-        dialog = QFileDialog(self.window(), "Load camera settings", str(documents()))
-        dialog.setNameFilters([*_KINDS.values()])
-        dialog.fileSelected.connect(lambda file: self.load(Path(file)))
-        self._window.show_dialog(dialog)
-
-    def load(self, path: Path) -> None:
-        if self.panel is None:
-            return
-        try:
-            self.panel.change(load_settings(path))
-        except LivesnnError as error:
-            self._window.banner.show_message(str(error), "error")
-
-    def _ask_where_to_save(self) -> None:
-        proposed = documents() / "camera.json"
-        self._window.show_dialog(save_dialog(self.window(), "Save camera settings", proposed, _KINDS, self.save))
-
-    def save(self, path: Path) -> None:
-        if (sensor := self._sensor) is not None:
-            write = partial(save_settings, path, sensor.settings, sensor.camera)
-            self._window.save(path, "the settings", write)
 
 
 class SensorPanel(QWidget):
@@ -158,7 +121,6 @@ class SensorPanel(QWidget):
         self.limited.setValue(1000.0)
         self.own = QCheckBox("The driver's own biases")
         self.biases = {bias.name: _number(bias.name, bias.least, bias.most) for bias in able.biases}
-        self.load, self.save = button("Load …", height=30), button("Save …", height=30)
         self.reset = button("Defaults", height=30, do=lambda: self.change(SensorSettings()))
         self.error = label("", style.text_font(13), "danger", wrap=True)
         for box in (self.hold, self.region, self.limit, self.own):
@@ -192,9 +154,9 @@ class SensorPanel(QWidget):
             fill(QHBoxLayout(), *self.corners, spacing=6),
             self.own,
             self._own,
-            fill(QHBoxLayout(), self.load, self.save, self.reset, spacing=6),
+            self.reset,
             self.error,
-            note("Saved for this camera. Commands take a saved file with --bias."),
+            note("Saved for this camera, by its serial number."),
             STRETCH,
             spacing=10,
             margins=(4, 8, 12, 8),

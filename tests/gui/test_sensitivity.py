@@ -13,7 +13,7 @@ from livesnn.app.sensitivity import SensorPanel, usual_rate
 from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.cameras.driver import Device, Driver
-from livesnn.events.cameras.sensitivity import Region, SensorSettings, load_settings, save_settings
+from livesnn.events.cameras.sensitivity import Region, SensorSettings, load_settings
 from livesnn.events.cameras.sensor_control import SensorControl
 from livesnn.events.packet import Resolution
 from tests.simulated_sensor import DAVIS346, Light, SimulatedSensor
@@ -114,28 +114,6 @@ def test_settings_are_remembered_for_the_camera_and_no_other(
     other = play(qtbot, later, "DA2")
     qtbot.waitUntil(lambda: later.player.opened is not None, timeout=WAIT_MS)
     assert other.configured == []
-
-
-@pytest.mark.timeout(180)
-def test_settings_are_saved_to_a_file_and_loaded_from_it(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
-    window = make_window()
-    sensor = play(qtbot, window)
-    panel = opened_panel(qtbot, window)
-    panel.sensitivity.setValue(-30)
-    window.sensitivity.save(tmp_path / "mine.json")
-    assert load_settings(tmp_path / "mine.json") == SensorSettings(sensitivity=-0.3)
-    panel.reset.click()
-    window.sensitivity.load(tmp_path / "mine.json")
-    qtbot.waitUntil(lambda: sensor.settings == SensorSettings(sensitivity=-0.3), timeout=WAIT_MS)
-    save_settings(tmp_path / "other.json", SensorSettings(biases={"diff_on": 3}), "Prophesee EVK4")
-    window.sensitivity.load(tmp_path / "other.json")
-    assert "has no bias 'diff_on'" in panel.error.text()
-    assert panel.sensitivity.value() == -30
-    (tmp_path / "bad.json").write_text("{")
-    window.sensitivity.load(tmp_path / "bad.json")
-    assert "not a file of camera settings" in window.banner.message.text()
 
 
 def test_what_a_camera_cannot_do_is_not_offered(qtbot: QtBot, make_window: MakeWindow) -> None:

@@ -118,13 +118,6 @@ class FrameStrip(Painted):
         height = (self.height() - (rows - 1) * _GAP) / rows
         return max(min(width, height * self._ratio), 2.0)
 
-    def tip_at(self, place: QPointF) -> str:
-        for index, box in enumerate(self.boxes()):
-            if box.contains(place):
-                yet = "" if index < self.seen else ", still to come"
-                return f"Frame {index + 1} of {self.length}{yet}"
-        return ""
-
     def paint(self, painter: QPainter) -> None:
         boxes = self.boxes()
         pixels = self._images[0].width() if self._images else 0
