@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TRAINING_GROUPS = {  # Fields of Configuration by their group on the help page.
     "What to train": (
         "dataset", "data", "recipe", "network", "name", "out", "init", "freeze", "resume", "runs", "seed",
-        "logger", "dry_run", "json",
+        "dry_run", "json",
     ),
     "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
     "Data": (
@@ -43,7 +43,7 @@ TRAINING_GROUPS = {  # Fields of Configuration by their group on the help page.
         "readout", "traced", "hidden", "members", "reset", "alpha", "block_alphas", "threshold", "surrogate",
         "surrogate_width", "surrogate_peak",
     ),
-    "Hybrid method": ("analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch"),
+    "Hybrid method": ("analog_epochs", "analog_slope", "analog_ceiling"),
     "Loss and optimiser": (
         "loss", "balance", "unknown_weight", "kinds_weight", "optimizer", "gradient_clip", "average_epochs",
         "rate_target", "rate_weight",
@@ -60,7 +60,6 @@ def train(**given: Any) -> int:
     from livesnn.train.resolve import configure
 
     json, only_shown = given.pop("json", False), given.pop("dry_run", False)
-    trackers = given.pop("logger", ())
     config = configure(given)
     from livesnn.train.trainer import describe_plan, describe_trained, plan, train_all
 
@@ -71,7 +70,7 @@ def train(**given: Any) -> int:
         figures = asdict(planned) | {"skipped": len(planned.skipped)}
         write_json(figures) if json else write("\n".join(describe_plan(planned)))
         return 0
-    done = train_all(config, trackers)
+    done = train_all(config)
     for trained in done:
         _say_skipped(trained.skipped, trained.warnings)
         if trained.unmeasured:

@@ -251,7 +251,6 @@ def _draw_gradients(measured: Gradients) -> Picture:
 
 
 def _describe_gradients(measured: Gradients) -> str:
-    """Describe the gradients of the first two layers relative to the last hidden one."""
     words = []
     for name, sides in measured.norms.items():
         for side, norms in sides.items():

@@ -56,7 +56,6 @@ def check_writable(out: Path) -> None:
 
 @contextmanager
 def _made_writable(folder: Path, what: Path) -> Iterator[None]:
-    """Make a folder; raise DataError if that, or writing ``what`` in the block, fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

@@ -154,7 +154,6 @@ def run_cell(
 
 
 def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
-    """Return the record before any training: what the cell is, its size, and the time of a step."""
     config = cell.config(0, folders.data, folders.runs)
     parts = data_set(config.dataset).load_parts(config)
     torch.manual_seed(config.seed)
@@ -185,7 +184,6 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
 
 
 def _check_data(cell: Cell, folders: Folders) -> None:
-    """Raise DataError if the data aren't those of the column, or no longer."""
     config, column = cell.config(0, folders.data, folders.runs), cell.data_column
     data, source = config.data, data_set(config.dataset)
     if column.split == "test" and cell.budget != "small":

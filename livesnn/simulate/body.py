@@ -168,7 +168,6 @@ def draw_body(rng: np.random.Generator, breadth: Breadth = "narrow") -> Body:
 
 
 def _scaled(body: Body, size: float) -> dict[str, float]:
-    """Return the lengths of a body of another size."""
     lengths = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
     return {name: size * getattr(body, name) for name in lengths}
 

@@ -170,7 +170,6 @@ def reach(beat: Beat, rng: Random) -> Limbs:
 
 
 def _reaches(times_s: Array, rng: Random) -> Array:
-    """Return a wrist's path [T, 3] from one random place to the next."""
     count = int(np.ceil((times_s[-1] - times_s[0]) / MOVE_S[0])) + 2
     places = np.stack(
         [rng.uniform(-0.7, 0.9, count), rng.uniform(-1, 1, count), rng.uniform(-0.1, 0.95, count)], axis=1
@@ -250,7 +249,6 @@ def march(fast: bool, beat: Beat, rng: Random) -> Limbs:
 
 
 def kick(beat: Beat, rng: Random) -> Limbs:
-    """Kick or step with one foot, and sway."""
     limbs = resting(beat, rng)
     feet = np.zeros_like(limbs.feet)
     side = rng.integers(2)
@@ -261,7 +259,6 @@ def kick(beat: Beat, rng: Random) -> Limbs:
 
 
 def _stroke(stroke: Stroke, beat: Beat, rng: Random) -> Limbs:
-    """Go through a stroke's points, in a person's own way, again and again."""
     limbs = resting(beat, rng)
     arm = int(rng.integers(2))
     shift, size = rng.normal(0, [0.1, 0.12, 0.06]), rng.uniform(0.65, 1.25)

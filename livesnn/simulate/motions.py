@@ -35,7 +35,6 @@ from livesnn.simulate.body import (
 
 
 def wander(beat: Beat, rng: Random) -> Limbs:
-    """Move one or both hands here and there."""
     limbs = resting(beat, rng)
     for arm in rng.permutation(2)[: rng.integers(1, 3)]:
         place = np.array([rng.uniform(-0.3, 0.5), rng.uniform(-0.7, 0.6), rng.uniform(0.15, 0.5)])
@@ -45,7 +44,6 @@ def wander(beat: Beat, rng: Random) -> Limbs:
 
 
 def flap(beat: Beat, rng: Random) -> Limbs:
-    """Move stretched arms up and down, at the sides or in front."""
     limbs = resting(beat, rng)
     forward, middle, far = rng.uniform(0, 0.8), rng.uniform(-0.5, 0.6), rng.uniform(0.4, 0.9)
     together = rng.random() < 0.8
@@ -99,7 +97,6 @@ def raising(beat: Beat, rng: Random) -> Limbs:
 
 
 def nobody(beat: Beat, rng: Random) -> Limbs:
-    """Stay far outside the picture."""
     limbs = resting(beat, rng)
     return limbs._replace(trunk=limbs.trunk + np.array([100 * IMAGE, 0, 0]))
 
@@ -274,7 +271,6 @@ def _cone(beat: Beat, rng: Random, sign: int, openings: tuple[float, float]) -> 
 
 
 def _bent_arm_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
-    """Draw circles before the body, small or large, with a bent arm."""
     limbs = resting(beat, rng)
     turn = beat.phase * sign
     radius = rng.uniform(0.14, 0.7) * rng.uniform(0.75, 1.0, 2)
@@ -290,7 +286,6 @@ def _bent_arm_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
 
 
 def _whole_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
-    """Wave with the whole arm, wide, overhead or beside the head; it may pass before the face."""
     limbs = resting(beat, rng)
     reach, forward = rng.uniform(0.75, 0.99), rng.uniform(0.0, 1.1)
     lean = rng.uniform(-0.45, 0.75) + rng.uniform(0.2, 1.0) * shaped(beat.phase, rng)
@@ -304,7 +299,6 @@ def _whole_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
 
 
 def _bent_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
-    """Wave with a bent elbow and the hand at the height of shoulder or head, beside the head or before the face."""
     limbs = resting(beat, rng)
     swing = shaped(beat.phase, rng)
     side = rng.uniform(0.06, 0.65)
@@ -320,7 +314,6 @@ def _bent_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
 
 
 def _drawn_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
-    """Draw circles in the air before shoulder and face, with a nearly stretched arm."""
     limbs = resting(beat, rng)
     turn = beat.phase * sign + rng.uniform(0.0, 0.5) * np.sin(beat.phase + rng.uniform(0, 2 * np.pi))
     across, high = rng.uniform(0.4, 0.9) * rng.uniform(0.7, 1.0, 2)
@@ -332,7 +325,6 @@ def _drawn_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
 
 
 def _raised_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
-    """Wave towards the camera, with the hand before the shoulder or the face."""
     limbs = resting(beat, rng)
     swing, side = shaped(beat.phase, rng), log_uniform(rng, 0.1, 0.6)
     limbs.wrist[:, arm] = vectors(
@@ -347,7 +339,6 @@ def _raised_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
 
 
 def _chest_clapping(beat: Beat, rng: Random) -> Limbs:
-    """Clap with bent elbows, before the chest or the chin."""
     limbs = resting(beat, rng)
     apart = (1 - shaped(beat.phase, rng)) / 2
     far, up, forward = log_uniform(rng, 0.2, 1.0), rng.normal(-0.05, 0.15), rng.uniform(0.28, 0.6)
@@ -360,7 +351,6 @@ def _chest_clapping(beat: Beat, rng: Random) -> Limbs:
 
 
 def _small_clapping(beat: Beat, rng: Random) -> Limbs:
-    """Clap small, before the chest or the belly; both hands move, or one does more."""
     limbs = resting(beat, rng)
     apart = (1 - shaped(beat.phase, rng)) / 2
     share, far = rng.uniform(0.25, 0.75), rng.uniform(0.12, 0.9)
@@ -375,7 +365,6 @@ def _small_clapping(beat: Beat, rng: Random) -> Limbs:
 
 
 def _wide_clapping(beat: Beat, rng: Random) -> Limbs:
-    """Clap with stretched arms, which open wide before the body."""
     limbs = resting(beat, rng)
     together = np.arcsin(-MIDLINE)
     open_by = rng.uniform(0.3, 1.9) * (1 - shaped(beat.phase, rng)) / 2
@@ -389,7 +378,6 @@ def _wide_clapping(beat: Beat, rng: Random) -> Limbs:
 
 
 def _stretched(pose: Callable[[Beat, Random], Limbs], beat: Beat, rng: Random) -> Limbs:
-    """Perform a movement of both hands larger or smaller, higher or lower, nearer or farther."""
     limbs = pose(beat, rng)
     middle = limbs.wrist.mean(axis=0)
     size, shift = rng.uniform(0.55, 1.3), rng.normal(0, [0.0, 0.1, 0.06])
@@ -444,7 +432,6 @@ def _guitar(beat: Beat, rng: Random) -> Limbs:
 
 
 def _both_circle(beat: Beat, rng: Random) -> Limbs:
-    """Both arms turn, which no other class does."""
     return _circling({arm: int(rng.choice([-1, 1])) for arm in (RIGHT, LEFT)}, beat, rng)
 
 

@@ -309,7 +309,6 @@ def _arms(body: Body, limbs: Limbs) -> Array:
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _paint(frames, shapes, light):  # type: ignore[no-untyped-def]
-    """Paint round cones [T, S, 11] over ``frames`` [T, H, W], in place."""
     for k in range(len(frames)):
         for shape in shapes[k]:
             if shape[2] != 0 or shape[5] != 0:

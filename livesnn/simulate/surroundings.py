@@ -86,7 +86,6 @@ def _curtain(width: int, scale: float, rng: Random) -> Moving:
 
 
 def _passer_by(scene: Scene, rng: Random) -> Moving:
-    """Return somebody else, who walks by or stands there, at another distance and in other clothes."""
     other = replace(scene, body=replace(draw_body(rng, "wide"), wall=scene.body.wall))
     does, seed = WALKING if rng.random() < 0.7 else IDLE, int(rng.integers(2**32))
     return lambda times_s: shapes_of(other, perform(does, times_s, np.random.default_rng(seed)))

@@ -166,7 +166,6 @@ def with_units(windows: Windows, weights: Weights, card: ModelCard) -> Windows:
 
 
 def drawn(windows: FloatArray, most: int) -> FloatArray:
-    """Return at most so many windows, evenly drawn."""
     return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
 
 
@@ -334,7 +333,6 @@ MOST_STEPS, CONVERGED = 500, 1e-3
 
 
 def learn_row(given: Examples, progress: Progress) -> Detector:
-    """Learn one more row of the read-out, of mean hidden units or membranes."""
     model, weights, gesture, aside = given.model, given.weights, given.gesture, given.aside
     card, before, taught = given.card_with_gesture, dict(given.earlier), given.windows.units
     earlier = before.pop(gesture, taught[:0])

@@ -59,7 +59,6 @@ def new_recording(gesture: str) -> Path:
 
 
 def forget(recording: Path) -> None:
-    """Delete a recording and its labels."""
     for file in (recording, labels_file(recording)):
         file.unlink(missing_ok=True)
 

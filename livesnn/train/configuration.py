@@ -21,12 +21,11 @@ from livesnn.train.datasets.request import EVENTS, VIDEOS, DataRequest, Name, On
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]
-LoggerName = Literal["mlflow", "wandb"]
 NetworkName = Literal["sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18"]
 
 _BLOCK_FIELDS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
 _SPIKE_FIELDS = (
-    "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
+    "analog_epochs", "analog_slope", "analog_ceiling", "surrogate", "surrogate_width",
     "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_BLOCK_FIELDS,
 )  # fmt: skip
 
@@ -135,8 +134,6 @@ class Configuration(DataRequest):
     """Slope of the activation below the threshold in phase 1, −β in the paper."""
     analog_ceiling: Annotated[float, Range(1e-3, inf)] = 1.0
     """Largest output of the activation in phase 1. 1 is the output of a spike. The paper has no limit (inf)."""
-    optimizer_at_switch: Literal["keep", "restart"] = "keep"
-    """Whether the optimiser keeps its running averages when phase 2 begins, or restarts them."""
     surrogate: Literal["gaussian", "rectangle"] = "gaussian"
     """Surrogate for the derivative of the step function."""
     surrogate_width: Annotated[float, Range(1e-3, 1e3)] = 0.3
@@ -252,7 +249,6 @@ class Configuration(DataRequest):
             raise TrainError(fault)
 
     def _faults(self) -> Iterator[str]:
-        """Yield what is wrong with the values together."""
         for each, mark in _marks(type(self)):  # type: ignore[arg-type]
             given = getattr(self, each.name) != each.default
             if given and isinstance(mark, OnlyFor) and not self.dataset.startswith(mark.sets):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import cos, pi
-from typing import Any, cast
+from typing import Any
 
 import lightning
 import numpy as np
@@ -68,11 +68,7 @@ class HybridModule(lightning.LightningModule):
         self.mirrored = config.mirrored(net.card.classes)
 
     def on_train_epoch_start(self) -> None:
-        """Set the phase; restart the optimiser when phase 2 begins, if configured."""
-        analog_epochs = self.config.analog_epochs
-        self.net.analog = self.current_epoch < analog_epochs
-        if self.current_epoch == analog_epochs > 0 and self.config.optimizer_at_switch == "restart":
-            cast(torch.optim.Optimizer, self.optimizers()).state.clear()
+        self.net.analog = self.current_epoch < self.config.analog_epochs
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss, figures = self.loss_of(batch, self.global_step)

@@ -21,7 +21,6 @@ from livesnn.train.configuration import (
     NO_AUGMENTATION,
     Configuration,
     Given,
-    LoggerName,
     as_flags,
     fast_precision,
     flag,
@@ -38,10 +37,6 @@ CONFIG_FILE = "config.json"
 class Flags(Configuration):
     """The flags of `livesnn train`: a configuration, and what doesn't change the training."""
 
-    logger: tuple[LoggerName, ...] = ()
-    """Experiment trackers that get the figures of each epoch as well: mlflow, wandb or both. Each must be installed.
-    Addresses and keys are taken from the tracker's own environment variables. The run folder always has metrics.csv
-    and a TensorBoard log."""
     dry_run: bool = False
     """Don't train. Read the data, time a few steps, and show the data, the network and how long it will take."""
     json: bool = False
@@ -111,7 +106,6 @@ def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
 
 
 def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
-    """Return the training with frames like those of the model it starts from, unless flags say otherwise."""
     if config.input.kind != "events":
         return config
     flicker = config.light_flicker or ("remove" if start.input.without_flicker else "keep")
@@ -154,7 +148,6 @@ def _differences(config: Configuration, start: ModelCard) -> Iterator[str]:
 
 
 def _faults(config: Configuration) -> Iterator[str]:
-    """Yield what the data set or the number of epochs doesn't allow."""
     source, window = data_set(config.dataset), config.input.window
     if config.dataset == "gestures-sim":
         if not NETWORKS[config.network].spiking:
@@ -193,7 +186,6 @@ def configure(given: Given) -> Configuration:
 
 
 def _begun(given: Given) -> Configuration | None:
-    """Return the configuration of the training to resume; None if there is none, or nothing to resume."""
     names = ("dataset", "recipe", "network", "name", "seed", "out", "runs")
     named = Configuration(**{name: given[name] for name in names if name in given})
     run = named.run if named.runs == 1 else named.out / f"{named.base_name}-{named.seed}"

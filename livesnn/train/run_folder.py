@@ -96,7 +96,6 @@ def _digest(*parts: Samples) -> str:
 
 
 def _check_resumed(config: Configuration) -> None:
-    """Raise TrainError if there is no checkpoint to resume from, it is damaged, or it was made by other flags."""
     run = config.run
     last, record = run / LAST, run / CONFIG_FILE
     if not last.is_file():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import sys
 import time
@@ -16,20 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import msgspec
 import torch
 from lightning.pytorch.callbacks import Callback, LambdaCallback, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
 from livesnn.console import duration, on_terminal, say
-from livesnn.errors import ModelError, StoppedError, TrainError, reason_of
+from livesnn.errors import ModelError, StoppedError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
-from livesnn.train.configuration import Configuration, LoggerName
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.clips import Parts, Streams, check_parts
 from livesnn.train.datasets.registry import data_set
 from livesnn.train.datasets.split import ONE_SESSION
@@ -69,7 +67,7 @@ class Trained:
     best_epoch: int = 0  # On validation, counted from 1
 
 
-def train_all(config: Configuration, trackers: Sequence[LoggerName] = ()) -> list[Trained]:
+def train_all(config: Configuration) -> list[Trained]:
     """Train `config.runs` times, with its seed and the following ones; see `train`."""
     configs = [config]
     if config.runs > 1:
@@ -79,20 +77,19 @@ def train_all(config: Configuration, trackers: Sequence[LoggerName] = ()) -> lis
         configs = [replace(one, resume=config.resume and (one.run / LAST).exists()) for one in configs]
     for one in configs:  # before the first is trained
         check_run_folder(one)
-    done = [train(one, trackers) for one in configs]
+    done = [train(one) for one in configs]
     return [trained for trained in done if trained is not None]
 
 
-def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained | None:
-    """Train, and write a model folder into the run folder. ``trackers`` get each epoch's figures too.
+def train(config: Configuration) -> Trained | None:
+    """Train, and write a model folder into the run folder.
 
     Returns None on the machines and devices that share the first one's training. Raises TrainError if the run folder
-    can't be used (see `run_folder`), a tracker can't be used or the loss isn't finite, StoppedError if a signal
+    can't be used (see `run_folder`) or the loss isn't finite, StoppedError if a signal
     ends it, and DataError if the data set isn't in its official layout.
     """
     end_with_launcher()
     check_run_folder(config)
-    made_trackers = [_tracker(name, config) for name in trackers]
     commit = own_commit()
     start, parts, net = _prepare(config)
     loaders = Loaders(parts, config)
@@ -102,7 +99,7 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
         done = resume_from is not None and epochs_done(resume_from) >= config.epochs
         norms = MeasuredNorms(parts.training, config.seed, config.zero_share)
         more = [norms] if config.measured_norms and not config.freeze else []
-        trainer = _trainer(config, run, [*more, LastEpochs(run, config.averaged)], made_trackers)
+        trainer = _trainer(config, run, [*more, LastEpochs(run, config.averaged)])
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
             say_validation(trained_before(start, config), parts)
@@ -124,7 +121,6 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
 
 
 def _prepare(config: Configuration) -> tuple[Start | None, Parts, Network]:
-    """Return the model to start from, the samples, and the network."""
     start = read_start(config.init) if config.init else None
     parts = data_set(config.dataset).load_parts(config, trained_before(start, config))
     check_parts(parts)
@@ -293,29 +289,7 @@ class _Best(ModelCheckpoint):
         super().load_state_dict(state_dict | paths | {"best_k_models": {now: state_dict["best_model_score"]}})
 
 
-def _tracker(name: LoggerName, config: Configuration) -> Logger:
-    """Return Lightning's logger for an experiment tracker; raises TrainError if it can't be used."""
-    try:
-        tracker: Logger
-        if name == "mlflow":
-            database = f"sqlite:///{config.out.resolve() / 'mlflow.db'}"
-            config.out.mkdir(parents=True, exist_ok=True)
-            tracker = MLFlowLogger(
-                "livesnn", config.base_name, tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", database)
-            )
-        else:
-            tracker = WandbLogger(config.base_name, config.out, project="livesnn")
-        tracker.log_hyperparams(msgspec.to_builtins(config, enc_hook=str))
-    except ModuleNotFoundError as error:
-        raise TrainError(f"--logger {name} needs its package: pip install {name}") from error
-    except Exception as error:  # a server that isn't there, a key that isn't known: each tracker has its own
-        raise TrainError(f"--logger {name}: {reason_of(error)}") from error
-    return tracker
-
-
-def _trainer(
-    config: Configuration, run: Path, more: Sequence[Callback], trackers: Sequence[Logger]
-) -> lightning.Trainer:
+def _trainer(config: Configuration, run: Path, more: Sequence[Callback]) -> lightning.Trainer:
     best = _Best(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     bar = on_terminal()
@@ -332,7 +306,7 @@ def _trainer(
         strategy="ddp" if shared else "auto",
         use_distributed_sampler=False,  # EpochBatches shares its batches itself
         precision=config.precision,
-        logger=[CSVLogger(run, "log", flush_logs_every_n_steps=1), TensorBoardLogger(run, "tensorboard"), *trackers],
+        logger=[CSVLogger(run, "log", flush_logs_every_n_steps=1), TensorBoardLogger(run, "tensorboard")],
         callbacks=[best, last, progress, *more],
         log_every_n_steps=1,
         num_sanity_val_steps=0,

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.loggers import CSVLogger
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.cli.models import spreads
-from livesnn.errors import LivesnnError, ModelError, TrainError
+from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.load import load_model
 from livesnn.infer.model import pooled_spikes
@@ -428,24 +426,3 @@ def test_what_not_every_run_has_measured_has_no_mean() -> None:
     found = spreads([Run(0.5, 0.25), Run(0.75, None)])
     assert found.keys() == {"accuracy_reset"}
     assert found["accuracy_reset"]["mean"] == 0.625
-
-
-def test_an_experiment_tracker_gets_the_figures_of_each_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trainer, "MLFlowLogger", lambda *given, **more: CSVLogger(tmp_path / "tracked"))
-    config = configured(
-        dataset="mnist-seq2", data=trees.mnist(tmp_path), out=tmp_path / "runs", digits=40, width=8, epochs=1,
-        compile=False,
-    )  # fmt: skip
-    trainer.train(config, ["mlflow"])
-    tracked = next((tmp_path / "tracked").rglob("metrics.csv")).read_text()
-    assert tracked == next(config.run.rglob("metrics.csv")).read_text()
-    assert "digits: 40" in next((tmp_path / "tracked").rglob("hparams.yaml")).read_text()
-
-
-@pytest.mark.skipif(find_spec("wandb") is not None, reason="Weights & Biases is installed")
-def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    config = configured(dataset="mnist-seq2", data=tmp_path / "none", out=tmp_path / "runs")
-    with pytest.raises(TrainError, match="--logger wandb needs its package: pip install wandb"):
-        trainer.train(config, ["wandb"])

@@ -30,7 +30,6 @@ WINDOWS = 3  # Windows from a recording, evenly spread over its twenty or so
 
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
-    """Return the training part of a protocol; a fraction of each class is kept for validation by seed."""
     most = request.windows or WINDOWS
     recordings = _of_part(find_recordings(request.data), request.protocol, test=False)
     split, training, validation = draw_by_class(request, before, labels_of(recordings), most)
@@ -39,7 +38,6 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the test part of the card's protocol, or what its split kept or left of the training part."""
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
     recordings = _of_part(find_recordings(data), card.split.protocol, test=split == "test")
@@ -49,7 +47,6 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 
 
 def check(data: Path) -> list[Finding]:
-    """Count the recordings of each class, and name those that can't be read."""
     recordings = find_recordings(data)
     findings: list[Finding] = []
     for label, name in enumerate(CLASSES):
@@ -60,7 +57,6 @@ def check(data: Path) -> list[Finding]:
 
 
 def find_recordings(data: Path) -> list[Recording]:
-    """Return all recordings, by class and number; raises DataError if a class has none."""
     folders = (data, data / "cifar10-dvs", data / "CIFAR10DVS")
     root = next((each for each in folders if any((each / name).is_dir() for name in CLASSES)), None)
     if root is None:

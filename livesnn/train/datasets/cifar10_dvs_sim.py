@@ -55,7 +55,6 @@ class Cifar10(NamedTuple):
 
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
-    """Return clips of the training images, a fraction of each class kept for validation by seed."""
     images = load_cifar10(request.data, test=False)
     windows = request.windows or WINDOWS
     split, train, validation = draw_by_class(request, before, images.labels, windows)
@@ -66,7 +65,6 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return clips of the test images, or of what the card's split kept or left of the training images."""
     windows = WINDOWS if card.split is None else card.split.windows or WINDOWS
     images = load_cifar10(data, test=split == "test")
     chosen = np.arange(len(images.labels))
@@ -76,7 +74,6 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 
 
 def check(data: Path) -> list[Finding]:
-    """Count the images of each part."""
     return [
         counted(part, len(load_cifar10(data, test=test).labels), official, "images")
         for part, test, official in (("training", False, 50_000), ("test", True, 10_000))

@@ -49,13 +49,11 @@ COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
-    """Return the segments of the training users, some of whom are kept for validation by seed."""
     recordings = find_recordings(request.data, request.protocol, "train")
     return split_clips(_load(recordings, request.input, request.windows), request, before)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the segments of the test users, or of the users that the card's split kept or left."""
     chosen = (card.split or Split(protocol=PROTOCOLS[0])) if split == "test" else _own_split(card)
     protocol = chosen.protocol if chosen.protocol in PROTOCOLS else PROTOCOLS[0]
     recordings = find_recordings(data, protocol, "test" if split == "test" else "train")
@@ -87,7 +85,6 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def _own_split(card: ModelCard) -> Split:
-    """Return the split of the model's training; raises DataError for a model of another data set."""
     if card.split is None or card.dataset != "dvs-gesture":
         raise DataError(f"{card.name} wasn't trained on dvs-gesture: add --split test")
     return card.split

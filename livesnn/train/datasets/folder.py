@@ -121,7 +121,6 @@ def load_opened(
 
 
 def check(data: Path) -> list[Finding]:
-    """Count the recordings of each class, also of the test part, and name those that are too short or damaged."""
     recordings, classes = find_recordings(data)
     findings = _check(recordings, classes)
     if (data / TEST).is_dir() and not any(recording.use == "test" for recording in recordings):
@@ -194,7 +193,6 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
 
 
 def _refuse_twice(recordings: Iterable[Recording]) -> None:
-    """Raise DataError if a stretch of a file is there twice, even under different names."""
     seen: dict[object, str] = {}
     for recording in recordings:
         stretch = recording.path.resolve(), recording.part_us
@@ -204,7 +202,6 @@ def _refuse_twice(recordings: Iterable[Recording]) -> None:
 
 
 def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
-    """Raise DataError if two sessions share a part of a file."""
     stretches = [
         (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording) for recording in recordings
     ]

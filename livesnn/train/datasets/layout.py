@@ -23,7 +23,6 @@ class Finding(NamedTuple):
 
 
 def counted(name: str, there: int, official: int, what: str) -> Finding:
-    """Return the finding for so many files of the official number."""
     if there == official:
         return Finding("complete", f"{name}: all {official:,} {what}", there, official)
     text = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"

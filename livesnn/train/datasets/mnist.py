@@ -162,7 +162,6 @@ class SequenceSet:
     PROTOCOLS: tuple[str, ...] = ("",)
 
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
-        """Return sequences of the training digits, a fraction of them kept for validation by seed."""
         mnist = load_mnist(request.data)
         split = requested_split(request, before)
         train, validation = stratified_split(mnist.train_labels, split.fraction, split.seed)
@@ -170,7 +169,6 @@ class SequenceSet:
         return Parts(samples, self._validation(mnist, validation), split=split)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
-        """Return sequences of MNIST's test digits by seed 0, or of what the card's split kept or left."""
         mnist = load_mnist(data)
         if split == "test":
             return SequenceSamples(self.kind, mnist.test_images, mnist.test_labels, 0).fixed("test")

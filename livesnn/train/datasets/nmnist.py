@@ -51,7 +51,6 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the official test part, or what the card's split kept or left of the training part."""
     if split == "test":
         return load_nmnist(data, "Test", card.input)
     clips = load_nmnist(data, "Train", card.input)
@@ -59,7 +58,6 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 
 
 def check(data: Path) -> list[Finding]:
-    """Count the recordings of each digit, and name damaged ones."""
     root = find_root(data)
     findings: list[Finding] = []
     for part, official in OFFICIAL.items():

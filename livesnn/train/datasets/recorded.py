@@ -224,7 +224,6 @@ def _read_into_cache(recording: Recording, *, cache: str, spec: InputSpec, read:
 
 
 def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
-    """Return the cached file of a recording if it has windows, and its header and length are right."""
     with suppress(*DAMAGE):  # or there is no file
         file = _file(recording, cache, spec)
         count, *shape = OnDisk(file).shape

@@ -60,7 +60,6 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def check(data: Path) -> list[Finding]:
-    """Count the recordings by what their names say, and name those that are damaged."""
     paths = _recordings_in(data)
     findings = [found for path in paths for found in faults(path)]
     counts = Counter(named(path) or NONE for path in paths)

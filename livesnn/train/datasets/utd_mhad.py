@@ -124,7 +124,6 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 
 
 def check(data: Path) -> list[Finding]:
-    """Count the takes of each subject; each is read."""
     takes = find_takes(data)
     findings = []
     for subject in sorted({take.subject for take in takes}):
@@ -146,7 +145,6 @@ def find_takes(data: Path) -> list[Take]:
 
 
 def _load(takes: Sequence[Take], spec: InputSpec, *, test: bool) -> Clips:
-    """Return the windows of the test subjects or the others, each take as it is and mirrored."""
     wanted = [take for take in takes if (take.subject in TEST_SUBJECTS) == test]
     if not wanted:
         subjects = ", ".join(map(str, sorted({take.subject for take in takes})))
@@ -166,7 +164,6 @@ def _load(takes: Sequence[Take], spec: InputSpec, *, test: bool) -> Clips:
 
 
 def _of_classes(clips: Clips, classes: tuple[str, ...]) -> Clips:
-    """Return the same clips with labels of some of their classes, which have them all."""
     labels = np.array([classes.index(clips.classes[label]) for label in clips.labels], np.int64)
     return replace(clips, labels=labels, classes=classes)
 

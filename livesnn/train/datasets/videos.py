@@ -50,7 +50,6 @@ class VideoSet:
     MIRRORED: ClassVar[dict[str, str]] = {}
 
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
-        """Return the training list of a split, some of its groups kept for validation by seed."""
         official = self.read_list(request.data, request.protocol, "train")
         only = request.only
         absent: tuple[str, ...] = ()
@@ -63,7 +62,6 @@ class VideoSet:
         return split_clips(replace(clips, skipped=absent + clips.skipped), request, before)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
-        """Return the official test list, or the part of the training list that the card's split kept or left."""
         if card.split is None or card.split.protocol not in PROTOCOLS:
             raise DataError(
                 f"the card of {card.name} (of {card.dataset or 'no data set'}) names no split of {self.name}: "
@@ -75,7 +73,6 @@ class VideoSet:
         return clips if split == "test" else split_by_group(clips, card.split)[split == "validation"]
 
     def check(self, data: Path) -> list[Finding]:
-        """Count the videos of each class in the three official splits; every video is read to its end."""
         from livesnn.video.video_file import video_clips
 
         parts: tuple[Part, ...] = ("train", "test")
@@ -111,7 +108,6 @@ def _chosen(official: OfficialList, only: Sequence[str], name: str) -> tuple[lis
 
 
 def _load(name: str, official: OfficialList, only: Sequence[str], spec: InputSpec, most: int | None) -> Clips:
-    """Return the windows of the chosen videos that are there; `Clips.skipped` names the others."""
     listed, classes = _chosen(official, only, name)
     if not listed:
         raise DataError(f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again")
