@@ -37,7 +37,7 @@ DEFAULT_MODEL = "nmnist"
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 SENSOR = Resolution(346, 260)
 THREADS = min(2, usable_processors())
-"""Threads of ONNX Runtime and PyTorch, which are at their best with two, where there are two processors."""
+"""Threads of every engine that is timed. Each is at its best with two, where there are two processors."""
 
 PAUSE_S = 0.1
 """Pause between two engines: ONNX Runtime's threads spin after a step, and would take the processor of the next."""

@@ -42,7 +42,7 @@ def load_model(
         livesnn[train]. "auto": "spike" if it can run the network, else "onnx". Another process compiles "spike", in
         15 s, once for each installation. Until then "auto" runs on ONNX Runtime.
     threads
-        Threads of ONNX Runtime or PyTorch, 1 or more; None: one or two. "spike" steps in one.
+        Threads of one step, 1 or more; None: one or two.
     wait
         With "spike": if it isn't compiled yet, wait for that. False: start on ONNX Runtime, as "auto" does.
     notify

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import accumulate
 from math import prod
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.compiled import forget_stale, is_cached
@@ -17,14 +17,17 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.cost import dense_synops
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
-from livesnn.infer.spikes.plan import LANES, Addresses, FeatureMap, Plan, aligned, plan, zeros
-from livesnn.infer.spikes.step import run_step
-from livesnn.infer.spikes.trace_read_out import Dense, advanced_traces, classified, hidden_units
+from livesnn.infer.spikes.plan import LANES, Plan, aligned, plan, zeros
+from livesnn.infer.spikes.step import help_steps, run_step
+from livesnn.infer.spikes.team import Rule, ThreadTeam, make_scratch
+from livesnn.infer.spikes.trace_read_out import Dense, advance_traces, classified, hidden_units
 from livesnn.onnx_graph import MOST_MACS
+from livesnn.threads import usable_processors
 from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 
-Rule = tuple[np.float32, np.float32, bool, bool]
-"""Alpha, threshold, whether spikes reset, whether the read-out fires."""
+ON_TIME_S = 0.001
+"""A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time,
+while one of several threads is kept from its work now and then for milliseconds."""
 
 
 class SpikeNetwork(NamedTuple):
@@ -62,11 +65,20 @@ class SpikeNetwork(NamedTuple):
 
     def is_compiled(self) -> bool:
         """Return whether all machine code of its step is there, in this process or on disk."""
-        forget_stale(run_step)
-        floats = np.zeros(1, np.float32)
+        forget_stale(help_steps)
+        own, floats = make_scratch(self.plan).arguments, np.zeros(1, np.float32)
         written = floats, floats, np.zeros((2, 1), np.float32)
-        arguments = 0, self.rule, floats, written, 0, 0, *_layers_by_lanes(self.plan)
-        return is_cached(run_step, *arguments)
+        called: list[tuple[Any, tuple[object, ...]]] = [
+            (help_steps, (0, self.rule, *own, 0, 0, 0)),
+            (run_step, (0, self.rule, True, 0, floats, written, *own)),
+        ]
+        if self.dense is not None:
+            called += [
+                (advance_traces, (self.dense, floats, floats, floats)),
+                (hidden_units, (self.dense, floats)),
+                (classified, (self.dense, floats)),
+            ]
+        return all(is_cached(function, *arguments) for function, arguments in called)
 
 
 _Layer = tuple[int, tuple[int, ...]]  # where its membranes begin in the array of all, and their shape
@@ -99,25 +111,19 @@ class SpikeModel(CheckedModel):
 
     engine = "spike"
 
-    def __init__(self, network: SpikeNetwork) -> None:
+    def __init__(self, network: SpikeNetwork, threads: int | None = None) -> None:
         self.card, self._dense = network.card, network.dense
-        self._network = network
-        self._addresses = _addresses_of(network.plan)
-        # Scratch memory, see `spikes.step.advance`
-        self._sums = zeros(LANES[0] + network.plan.scratch, np.float32)
-        self._shorts = zeros(network.plan.scratch, np.int16)
-        self._scratch = (_address(self._sums), _address(self._shorts), *_layers_by_lanes(network.plan))
+        self.team = ThreadTeam(network.plan, network.rule, threads or min(2, usable_processors()))
         shapes = [*self.card.states.values()]
         *firsts, self._size = accumulate(map(prod, shapes), initial=0)
         self._layers = [*zip(firsts, shapes, strict=True)]
         self._outputs = len(self.card.classes) if self._dense is None else self.card.traces.currents
-        forget_stale(run_step)
         check_first_step(self, str(network.folder / WEIGHTS))
 
     @classmethod
-    def load(cls, folder: Path) -> SpikeModel:
+    def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
         """Read model.safetensors; raises ModelError if it is missing, damaged, or its network can't run here."""
-        return cls(SpikeNetwork.read(folder))
+        return cls(SpikeNetwork.read(folder), threads)
 
     def initial_state(self) -> State:
         shares_and_means = np.zeros((2, len(self._layers)), np.float32)
@@ -128,14 +134,12 @@ class SpikeModel(CheckedModel):
         dense, after = self._dense, aligned(self._size, np.float32)
         output = np.empty(self._outputs, np.float32)
         shares_and_means = np.empty((2, len(self._layers)), np.float32)
+        late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
-        self._addresses[:3] = _address(data), _address(before), _address(after)
-        written = after, output, shares_and_means
-        run_step(_address(self._addresses), self._network.rule, before, written, *self._scratch)
+        self.team.step(data, before, (after, output, shares_and_means), alone=not late)
         if dense:
-            first = self._layers[-1][0]
-            after[first:] = traces = advanced_traces(dense, output, before[first:])
-            shares_and_means[:, -1] = 0, traces.mean()
+            traces = after[self._layers[-1][0] :]
+            shares_and_means[:, -1] = 0, advance_traces(dense, output, before[self._layers[-1][0] :], traces)
             output = classified(dense, hidden_units(dense, traces))
         return output, Membranes(self.card, self._layers, after, shares_and_means)
 
@@ -152,23 +156,6 @@ class SpikeModel(CheckedModel):
 def runs(card: ModelCard) -> bool:
     """Return whether this engine can run such a network."""
     return card.network.kind == "sts_resnet" and not any(width % LANES[-1] for width in card.network.widths)
-
-
-def _addresses_of(network: Plan) -> npt.NDArray[np.int64]:
-    """Return the `Addresses` of a plan's arrays; those of a step, which come first, are 0."""
-    arrays = {name: array for name, array in network._asdict().items() if isinstance(array, np.ndarray)}
-    where = {name: _address(array) for name, array in arrays.items()}
-    depth, taps = len(network.layers), len(network.taps)
-    return np.array(Addresses(0, 0, 0, **where, depth=depth, taps_in_all=taps, classes=network.bias.size), np.int64)
-
-
-def _layers_by_lanes(network: Plan) -> tuple[int | None, ...]:
-    lanes = network.layers[:, FeatureMap._fields.index("lanes")].tolist()
-    return tuple(lanes.count(each) or None for each in LANES)
-
-
-def _address(array: npt.NDArray[Any]) -> int:
-    return array.__array_interface__["data"][0]
 
 
 def _view(together: FloatArray, layer: _Layer) -> FloatArray:

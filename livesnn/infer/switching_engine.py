@@ -81,7 +81,7 @@ def load_auto(folder: Path, *, threads: int | None = None) -> Model:
     if not runs(onnx.card) or not (folder / WEIGHTS).is_file():
         return onnx
     try:
-        return _compiled_or_switching(onnx, folder)
+        return _compiled_or_switching(onnx, folder, threads)
     except ModelError as error:
         return SwitchingModel(onnx, partial(_fail, error))
 
@@ -95,11 +95,11 @@ def load_spike(
     ``notify``: called before it is compiled here. Raises ModelError as `SpikeModel.load` and `OnnxModel.load`.
     """
     if not wait and (folder / GRAPH).is_file():
-        return _compiled_or_switching(OnnxModel.load(folder / GRAPH, threads=threads), folder)
+        return _compiled_or_switching(OnnxModel.load(folder / GRAPH, threads=threads), folder, threads)
     network = SpikeNetwork.read(folder)
     if notify is not None and not network.is_compiled():
         notify("compiling the spike-driven engine, once: about 15 s")
-    return SpikeModel(network)
+    return SpikeModel(network, threads)
 
 
 def note_of(model: Model) -> str:
@@ -123,15 +123,15 @@ def end_preparing() -> None:
         worker.close(_ENDING_S)
 
 
-def _compiled_or_switching(onnx: OnnxModel, folder: Path) -> Model:
+def _compiled_or_switching(onnx: OnnxModel, folder: Path, threads: int | None) -> Model:
     network = SpikeNetwork.read(folder)
     if network.card != onnx.card:
         raise ModelError(
             f"{folder / WEIGHTS} and {GRAPH} are not of the same model: copy the model again, or train it"
         )
     if network.is_compiled():
-        return SpikeModel(network)
-    return SwitchingModel(onnx, partial(_prepare, network))
+        return SpikeModel(network, threads)
+    return SwitchingModel(onnx, partial(_prepare, network, threads))
 
 
 def _put_ready(prepare: Prepare, ready: Latest[SpikeModel], stop: threading.Event) -> None:
@@ -143,7 +143,7 @@ def _fail(error: ModelError, stop: threading.Event) -> None:
     raise error
 
 
-def _prepare(network: SpikeNetwork, stop: threading.Event) -> SpikeModel | None:
+def _prepare(network: SpikeNetwork, threads: int | None, stop: threading.Event) -> SpikeModel | None:
     """Compile in another process, then load the code; return None if ``stop`` was set.
 
     In a thread of this process, LLVM would abort it if the interpreter ended meanwhile. Raises LivesnnError if that
@@ -164,4 +164,4 @@ def _prepare(network: SpikeNetwork, stop: threading.Event) -> SpikeModel | None:
         return None
     if not network.is_compiled():
         raise ModelError("compiled code can't be stored: livesnn doctor says where numba stores it")
-    return SpikeModel(network)
+    return SpikeModel(network, threads)

@@ -23,7 +23,7 @@ from livesnn.infer.spike_engine import SpikeModel
 from pathlib import Path
 
 for folder in map(Path, sys.argv[1:]):
-    onnx, spike = load_model(str(folder), "onnx"), SpikeModel.load(folder)
+    onnx, spike = load_model(str(folder), "onnx"), SpikeModel.load(folder, threads=1)
     spec, random, state = spike.card.input, np.random.default_rng(0), onnx.initial_state()
     for rate in (0.1, 0.5, 2.0):
         counts = random.poisson(rate, (spec.channels, spec.height, spec.width)).clip(0, 255)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from livesnn.infer.load import load_model
 from livesnn.infer.model import Model, density_and_mean
 from livesnn.infer.run import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
+from livesnn.infer.spikes.step import run_step
+from livesnn.infer.spikes.team import HelperPolicy
 from livesnn.paths import recordings_dir
 from livesnn.weights import load_weights, quantize, save_weights
 from tests.networks import CLOSE, agree, write_network
@@ -27,10 +31,11 @@ release = pytest.mark.release
 
 pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
 
+NEVER_LATE = float("inf")
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5)
 SHALLOW = NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4)  # An export of 18 layers takes seconds
 PLAIN = ModelCard(name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=SHALLOW)
-# For each choice of 64 and 16 lanes the step is compiled anew, for up to 20 s.
+# For each choice of 64, 32 and 16 lanes the step is compiled anew, for up to 20 s: three choices are enough.
 CARDS = {
     "plain": PLAIN,
     "wide": replace(PLAIN, network=NetworkSpec(widths=(64,) * 4)),
@@ -155,9 +160,49 @@ def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    "folder",
+    ["8 bits", "narrower than its stem", *(pytest.param(n, marks=release) for n in ("widths and strides", "video"))],
+    indirect=True,
+)
+def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder: Path) -> None:
+    card, rng = load_model(folder, "onnx").card, np.random.default_rng(1)
+    frames_in = [frame_of(card, rng, rate) for rate in (*rng.uniform(0, 1, 150), 40.0)]
+    frames_in[::3] = [replace(frame, arrived_s=NEVER_LATE) for frame in frames_in[::3]]  # stepped by one thread
+    ends, before = [], threading.enumerate()
+    for threads in (1, 2, 5):
+        model = SpikeModel.load(folder, threads=threads)
+        state = model.initial_state()
+        for frame in frames_in:
+            _, state = model.step(frame, state)
+        assert isinstance(state, Membranes)
+        ends.append((*state, state.density, state.mean))
+    for state in ends[1:]:
+        for one, more in zip(ends[0], state, strict=True):
+            np.testing.assert_array_equal(more, one)
+    del model
+    gc.collect()
+    left = {each for each in threading.enumerate() if each.name.startswith("livesnn-spikes")} - {*before}
+    for thread in left:
+        thread.join(5)
+    assert not [thread.name for thread in left if thread.is_alive()]
+
+
+@pytest.mark.parametrize("folder", ["plain"], indirect=True)
+def test_a_frame_that_may_not_be_written_to_compiles_nothing_more(folder: Path) -> None:
+    spike = SpikeModel.load(folder)
+    compiled = len(run_step.signatures)
+    frame = frame_of(spike.card, np.random.default_rng(0), 0.3)
+    kept, _ = spike.step(frame, spike.initial_state())
+    frame.data.flags.writeable = False
+    output, _ = spike.step(frame, spike.initial_state())
+    np.testing.assert_array_equal(output, kept)
+    assert len(run_step.signatures) == compiled
+
+
 @pytest.mark.parametrize("folder", ["plain", "widths and strides", "8 bits", "spikes read out"], indirect=True)
 def test_a_state_knows_spikes_means_and_synaptic_operations_of_its_step(folder: Path) -> None:
-    spike = SpikeModel.load(folder)
+    spike = SpikeModel.load(folder, threads=2)
     state, card = spike.initial_state(), spike.card
     for rate in (0.0, 0.3, 2.0):
         _, state = spike.step(frame_of(card, np.random.default_rng(0), rate), state)
@@ -167,6 +212,31 @@ def test_a_state_knows_spikes_means_and_synaptic_operations_of_its_step(folder: 
         known, counted = (density_and_mean(each, card.neuron.threshold) for each in (state, tuple(state)))
         np.testing.assert_allclose(known[0], counted[0], rtol=1e-6)
         np.testing.assert_allclose(known[1], counted[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
+def test_a_frame_that_waits_for_nobody_is_stepped_by_one_thread_and_a_late_one_by_all(folder: Path) -> None:
+    spike = SpikeModel.load(folder, threads=2)
+    frame, team = frame_of(spike.card, np.random.default_rng(0), 0.3), spike.team
+    steps, with_helpers = team.steps, team.last_with_helpers
+    alone, _ = spike.step(replace(frame, arrived_s=NEVER_LATE), spike.initial_state())
+    assert (team.steps, team.last_with_helpers) == (steps + 1, with_helpers)
+    together, _ = spike.step(frame, spike.initial_state())
+    assert (team.steps, team.last_with_helpers) == (steps + 2, steps + 2)
+    np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
+def test_helpers_are_not_called_after_they_were_late_too_often(folder: Path) -> None:
+    spike = SpikeModel.load(folder, threads=2)
+    frame, team = frame_of(spike.card, np.random.default_rng(0), 0.3), spike.team
+    steps, with_helpers = team.steps, team.last_with_helpers
+    team.helping = HelperPolicy(alone=2)
+    for _ in range(2):
+        spike.step(frame, spike.initial_state())
+        assert team.last_with_helpers == with_helpers
+    spike.step(frame, spike.initial_state())
+    assert team.last_with_helpers == steps + 3
 
 
 def test_rounding_to_8_bits_stays_within_16_bits_and_half_a_step() -> None:

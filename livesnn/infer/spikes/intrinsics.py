@@ -1,8 +1,8 @@
 """What the kernels are built from: compile decorators, and LLVM instructions that numba lacks.
 
-The instructions read and write numbers and vectors at addresses. LLVM splits vectors into those of the processor
-(AVX-512, AVX2, NEON). Addresses are intp: numba would make a float64 of a variable that is first a uintp and then an
-int64.
+The instructions read and write numbers at addresses, atomically where threads share them, and vectors of any number
+of lanes. LLVM splits vectors into those of the processor (AVX-512, AVX2, NEON). Addresses are intp: numba would make
+a float64 of a variable that is first a uintp and then an int64.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
     return number_at, put_number
 
 
-count_at = _numbers(BYTE)[0]
+count_at, put_count = _numbers(BYTE)
 spike_at, put_spike = _numbers(SHORT)
 begin_at, put_begin = _numbers(BEGIN)
 marks_at = _numbers(WORD)[0]
@@ -115,6 +115,14 @@ def records(kind: type[tuple[Any, ...]]) -> Any:
     return record_at
 
 
+@instruction(types.int64, types.intp)
+def load_unaligned(builder, address):  # type: ignore[no-untyped-def]
+    """Return the int64 at an address that needn't be a multiple of 8."""
+    word = builder.load(builder.inttoptr(address, WORD.as_pointer()))
+    word.align = 1
+    return word
+
+
 @instruction(types.int64, types.uint64)
 def trailing_zeros(builder, bits):  # type: ignore[no-untyped-def]
     """Return the index of the lowest bit that is set; 64 if none is."""
@@ -124,6 +132,25 @@ def trailing_zeros(builder, bits):  # type: ignore[no-untyped-def]
 @instruction(types.int64, types.uint64)
 def popcount(builder, bits):  # type: ignore[no-untyped-def]
     return builder.ctpop(bits)
+
+
+@instruction(types.boolean, types.intp, types.int64, types.int64)
+def compare_and_swap(builder, address, old, new):  # type: ignore[no-untyped-def]
+    """Replace the int64 at an address if it still is ``old``, atomically; return whether it was."""
+    pointer = builder.inttoptr(address, WORD.as_pointer())
+    return builder.extract_value(builder.cmpxchg(pointer, old, new, "acq_rel", "acquire"), 1)
+
+
+@instruction(types.void, types.intp, types.int64)
+def store_release(builder, address, number):  # type: ignore[no-untyped-def]
+    """Write an int64 to an address; threads that `load_acquire` it see all that was written before."""
+    builder.store_atomic(number, builder.inttoptr(address, WORD.as_pointer()), "release", 8)
+
+
+@instruction(types.int64, types.intp)
+def load_acquire(builder, address):  # type: ignore[no-untyped-def]
+    """Return the int64 at an address; all that was written before its `store_release` is seen from here on."""
+    return builder.load_atomic(builder.inttoptr(address, WORD.as_pointer()), "acquire", 8)
 
 
 def vector(builder: Any, address: Any, lanes: int, value: Any = None, kind: Any = FLOAT) -> Any:
@@ -242,13 +269,19 @@ def copy(builder, lanes, source, target):  # type: ignore[no-untyped-def]
     vector(builder, target, lanes, vector(builder, source, lanes))
 
 
-@instruction(types.uint64, LITERAL, types.intp)
-def marked_floats(builder, lanes, address):  # type: ignore[no-untyped-def]
-    """Return a bit for each number of float32 [lanes] at an address that isn't 0."""
-    numbers = vector(builder, address, lanes)
-    differ = builder.fcmp_unordered("!=", numbers, ir.Constant(numbers.type, None))
-    bits = builder.bitcast(differ, ir.IntType(lanes))
-    return builder.zext(bits, WORD) if lanes < WORD.width else bits
+def _marked(kind: Any) -> Any:
+    @instruction(types.uint64, LITERAL, types.intp)
+    def marked(builder, lanes, address):  # type: ignore[no-untyped-def]
+        """Return a bit for each number of [lanes] at an address that isn't 0."""
+        numbers = vector(builder, address, lanes, kind=kind)
+        differs = builder.fcmp_unordered if kind is FLOAT else builder.icmp_unsigned
+        bits = builder.bitcast(differs("!=", numbers, ir.Constant(numbers.type, None)), ir.IntType(lanes))
+        return builder.zext(bits, WORD) if lanes < WORD.width else bits
+
+    return marked
+
+
+marked_floats, marked_bytes = _marked(FLOAT), _marked(BYTE)
 
 
 @instruction(types.void, LITERAL, types.intp, types.intp, types.float32)

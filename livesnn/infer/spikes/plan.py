@@ -1,7 +1,7 @@
 """How a network lies in memory for its spike-driven step: the records that kernels read, and the arranged weights.
 
 Each feature map [height, width] lists its spikes: the channels that spike, pixel by pixel and row by row. Each row of
-lists has a place of its own. A channel that is listed twice counts twice.
+lists has a place of its own, so that threads can work on different rows. A channel that is listed twice counts twice.
 The neurons of a map advance in *bands* of a few rows, and their channels in *chunks* of some lanes.
 """
 
@@ -19,31 +19,40 @@ from numba import config
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, records
+from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, SHORT_BYTES, records
 from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
 
-LANES = (64, 16)  # Output channels computed at a time: the largest of these that divides a layer's width
+LANES = (64, 32, 16)  # Output channels computed at a time: the largest of these that divides a layer's width
 _HOST = config.CPU_NAME is None and config.CPU_FEATURES is None  # not what NUMBA_CPU_NAME says
 _WIDE = _HOST and binding.get_host_cpu_features().get("avx512bw", False)
-INT8_3X3_LANES = 64 if _WIDE else 16
-"""The same for int8 kernels of 3×3 with stride 1, whose nine sums of int16 stay in registers.
+FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
+"""The same for kernels of 3×3 with stride 1, whose nine sums (float32, or int16 for int8 kernels) stay in registers.
 
 AVX-512 has 32 registers of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels have 37 kB at most,
 and stay in the first cache.
 """
+TICKET_WORDS = 8  # int64 from one thread's ticket to the next, so that each has a cache line of its own
+EPOCH, CALLED, ADDRESSES = 0, 8, 16
+"""Indices into the board, int64 [·]: the number of the step, that of the last step that helpers were called to, and
+the first of the `Addresses`."""
 MIN_BAND_ROWS, MAX_BAND_ROWS, BAND_BYTES = 4, 8, 1 << 15
 """Rows of a band: as many as have their sums in ``BAND_BYTES``, a part of the first cache, within these limits."""
-TOTALS = 2  # float32 a layer: how many of its neurons spiked, and the sum of their membranes
-FLOAT32, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(6)
+GAP = 32
+"""float32 between the currents of two bands: two cache lines, so that no two threads write to the same one."""
+TOTALS = 2  # float32 a band: how many of its neurons spiked, and the sum of their membranes
+MAX_BANDS = 1 << 20
+"""More bands than a layer has. A ticket is the step's number times this, plus the next band."""
+FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
 """Kinds of `Connection`, by their weights:
 
-- FLOAT32: a kernel of float32.
+- FLOAT32: a kernel of float32; FLOAT32_3X3: one of 3×3 with stride 1, in chunks of `FLOAT32_3X3_LANES`.
 - INT8: a kernel of int8 with a scale for each output. INT8_POOLED: the same behind a pool, whose lists repeat
   channels, so that only the sums of one row of the kernel fit into 16 bits.
 - IDENTITY: one float32, from each channel to the same channel.
-- COUNTS: a kernel of float32 for the frame.
+- COUNTS: for the frame, float32 [chunk, C, tile, tile, 8, 8, lanes], with zeros beyond the kernel.
 - POOL_LISTS: none; the lists under each window are joined.
 """
+TILE = 8  # Side of the square of kernel taps that are tested at once on the frame, one bit each
 SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes no product for a literal
 
 
@@ -57,6 +66,7 @@ class FeatureMap(NamedTuple):
     # Where its parts begin in their arrays:
     bias: int = 0
     membranes: int = 0
+    totals: int = 0  # [band, TOTALS]
     marks: int = 0  # [pixel, chunk], a bit for each neuron that spikes
     lists: int = 0
     row: int = 0  # how far apart rows of lists are, in pixels
@@ -79,6 +89,7 @@ class Connection(NamedTuple):
     offset: int = 0  # how far the first tap is from the corner of the border, in pixels
     kind: int = 0  # one of the kinds above
     rows: int = 0  # rows of weights in a chunk
+    high: int = 0  # for `COUNTS`: the marks of a band are [C, across, high], see `convolution.mark_counts`
 
 
 class Tap(NamedTuple):
@@ -90,10 +101,11 @@ class Tap(NamedTuple):
     rows: int
     columns: int
     side: int
+    currents: int  # where its bands leave their parts of the read-out's input current, [band, 16·n + GAP]
 
 
 class Addresses(NamedTuple):
-    """What a step works on: addresses of arrays, as counting references to them took 6 % of a step."""
+    """What all threads of a step work on: addresses of arrays, as counting references to them took 6 % of a step."""
 
     # Of this step: uint8 [C, H, W], and all membranes before and after it
     frame: int
@@ -112,11 +124,17 @@ class Addresses(NamedTuple):
     totals: int
     currents: int
     alphas: int
+    tickets: int  # int64 [depth, threads, TICKET_WORDS]: which bands of each layer each thread has begun
+    finished: int  # int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in
     depth: int  # how many layers there are
     taps_in_all: int
     classes: int  # float32 of the bias: one a class, or one a number that is traced, and zeros
+    currents_in_all: int  # float32 of the currents
+    threads: int  # of the tickets
+    bands: int  # of finished
 
 
+FRAME, BEFORE, AFTER = (ADDRESSES + Addresses._fields.index(name) for name in ("frame", "before", "after"))
 feature_map_at, connection_at, tap_at, addresses_at = map(records, (FeatureMap, Connection, Tap, Addresses))
 
 
@@ -143,7 +161,7 @@ def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 class Plan(NamedTuple):
-    """A network as `step.run_step` takes it. A step writes into its arrays, so only one thread may step a plan."""
+    """A network as `step.run_step` takes it. A step writes into its arrays, so only one team may step a plan."""
 
     layers: npt.NDArray[np.int64]  # `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others
     connections: npt.NDArray[np.int64]  # `Connection` [n, 2]: what each layer reads, and its skip
@@ -155,9 +173,10 @@ class Plan(NamedTuple):
     lists: npt.NDArray[np.uint16]
     begins: npt.NDArray[np.int32]
     marks: npt.NDArray[np.int64]
-    totals: FloatArray  # [layers, TOTALS]
-    currents: FloatArray  # [16·n]: the read-out's input
-    scratch: int  # the most sums that a band has
+    totals: FloatArray
+    currents: FloatArray
+    # The most sums that a band has; or the int16 that the marks of its counts need, if that is more
+    scratch: int
     alphas: FloatArray  # [n]: the decay of each layer; 0 for the frame and the pool
 
 
@@ -169,16 +188,17 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     layers = np.array([row.layer for row in rows], np.int64)
     connections = np.array([[row.read, row.skip] for row in rows], np.int64)
     ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-len(card.read_layers()) :]
-    taps = np.array(list(_taps(folded, memory, card, ends.tolist())), np.int64)
+    tapped = {number: rows[number].layer for number in ends.tolist()}
+    taps = np.array(list(_taps(folded, memory, card, tapped)), np.int64)
     name, outputs = _read_out(card)
     bias = np.zeros(_sixteens(outputs), np.float32)
     bias[:outputs] = tensor(folded, f"{name}.bias", (outputs,))
-    scratch = max(row.layer.band * row.layer.width * row.layer.outputs for row in rows)
+    sums, counted = (row.layer.band * row.layer.width * row.layer.outputs for row in rows), rows[1].read
+    scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
     weights, rounded = memory.weights()
     first, *others = (card.neuron.of(layer).alpha for layer in card.layer_shapes())
     alphas = np.array([0.0, first, 0.0, *others[:-1]], np.float32)
-    totals, currents = zeros(TOTALS * len(rows), np.float32), zeros(bias.size, np.float32)
-    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), totals, currents, scratch, alphas)
+    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, alphas)
 
 
 class _Row(NamedTuple):
@@ -195,7 +215,8 @@ def _rows(folded: Weights, memory: _Memory, card: ModelCard, shapes: list[Shape]
     weights, bias = _kernel_and_bias(folded, "stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
     worth = np.minimum(np.arange(256, dtype=np.float32), card.input.count_max) * np.float32(card.input.scale)
-    yield _Row(stem, memory.read_counts(counts, weights, worth, spec.stem_stride))
+    read = memory.read_counts(counts, stem.band, weights, worth, spec.stem_stride)
+    yield _Row(stem, read)
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
     source, times = memory.map(pooled, times=STEM_POOL_PIXELS), STEM_POOL_PIXELS
     yield _Row(source, memory.listed(stem, kernel=3, stride=spec.stem_pool_stride))
@@ -247,17 +268,18 @@ def _kernel_and_bias(
     return weights, tensor(folded, f"{name}.conv.bias", (outputs,))
 
 
-def _taps(folded: Weights, memory: _Memory, card: ModelCard, layers: list[int]) -> Iterator[Tap]:
+def _taps(folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]) -> Iterator[Tap]:
     """Yield the `Tap` of each layer that the read-out gets; its weights [K, C·rows·columns] follow each other."""
     (name, outputs), side, maps = _read_out(card), card.network.final_pool, card.pooled_shapes()
     features = tensor(folded, f"{name}.weight", (outputs, sum(map(prod, maps))))
     padded = np.zeros((_sixteens(outputs), features.shape[1]), np.float32)
     padded[:outputs] = features / np.float32(side * side)
     first = 0
-    for number, shape in zip(layers, maps, strict=True):
+    for (number, layer), shape in zip(layers.items(), maps, strict=True):
         of_map = padded[:, first : first + prod(shape)].reshape(-1, 16, *shape)
         kept = memory.keep(of_map.transpose(0, 3, 4, 2, 1))
-        yield Tap(number, kept, *shape, side)
+        currents = memory.currents(-(-layer.height // layer.band), len(padded))
+        yield Tap(number, kept, *shape, side, currents)
         first += prod(shape)
 
 
@@ -277,7 +299,8 @@ class _Memory:
     def __init__(self) -> None:
         self._weights: list[FloatArray] = []
         self._rounded = [np.zeros(0, np.int8)]
-        self._floats = self._bytes = self._lists = self._begins = self._membranes = self._marks = 0
+        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
+        self._totals = self._marks = self._currents = 0
 
     def keep(self, weights: FloatArray) -> int:
         """Append weights at the beginning of a cache line; return where they start."""
@@ -288,13 +311,25 @@ class _Memory:
 
     def read(self, source: FeatureMap, weights: FloatArray, *, gain: float = 1.0, stride: int = 1) -> Connection:
         """Return a convolution of a map's lists by float32 [O, C, k, k] times a gain."""
-        kept = self.keep(_by_tap(weights * np.float32(gain), _lanes(len(weights))))
-        return self._read(source, weights.shape, stride, FLOAT32, kept)
+        swept = weights.shape[2] == 3 and stride == 1
+        lanes = FLOAT32_3X3_LANES if swept else _lanes(len(weights))
+        kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
+        return self._read(source, weights.shape, stride, FLOAT32_3X3 if swept else FLOAT32, kept)
 
-    def read_counts(self, source: FeatureMap, weights: FloatArray, worth: FloatArray, stride: int) -> Connection:
-        """Return a convolution of the frame; ``worth`` [256]: the value of each count."""
-        kept = self.keep(_by_tap(weights, _lanes(len(weights))))
-        return self._read(source, weights.shape, stride, COUNTS, kept, self.keep(worth))
+    def read_counts(
+        self, source: FeatureMap, band: int, weights: FloatArray, worth: FloatArray, stride: int
+    ) -> Connection:
+        """Return a convolution of the frame, in bands of so many rows; ``worth`` [256]: the value of each count."""
+        outputs, channels, kernel, _ = weights.shape
+        tiles, lanes = -(-kernel // TILE), _lanes(outputs)
+        room = tiles * TILE - kernel
+        tiled = np.pad(weights, [(0, 0), (0, 0), (0, room), (0, room)])
+        tiled = tiled.reshape(-1, lanes, channels, tiles, TILE, tiles, TILE).transpose(0, 2, 3, 5, 4, 6, 1)
+        read = self._read(source, weights.shape, stride, COUNTS, self.keep(tiled), self.keep(worth))
+        border = -(-source.pad // 8) * 8
+        across = border // 8 + -(-(source.width + source.pad) // 8) + tiles + 1
+        high, rows = (band - 1) * stride + tiles * TILE, tiled[0, ..., 0].size
+        return read._replace(across=across, offset=border - source.pad, rows=rows, high=high)
 
     def read_rounded(self, source: FeatureMap, rounded: Rounded, *, times: int, stride: int = 1) -> Connection:
         """Return a convolution by int8 of lists that name a channel up to ``times`` times, 1/``times`` each time."""
@@ -331,10 +366,11 @@ class _Memory:
         row, across = width * outputs * times, width + 2 * PAD + 1
         band = min(max(BAND_BYTES // (width * outputs * FLOAT_BYTES), MIN_BAND_ROWS), MAX_BAND_ROWS)
         made = FeatureMap(
-            height, width, outputs, lanes, kept, self._membranes, self._marks, self._lists, row, self._begins,
-            across, PAD, band,
+            height, width, outputs, lanes, kept, self._membranes, self._totals, self._marks,
+            self._lists, row, self._begins, across, PAD, band,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
+        self._totals += 0 if bias is None else -(-height // band) * TOTALS
         self._marks += 0 if bias is None else (height + 2 * PAD) * across * outputs // lanes
         self._lists += height * row
         self._begins += (height + 2 * PAD) * across
@@ -344,11 +380,21 @@ class _Memory:
         weights, rounded = aligned(self._floats, np.float32), aligned(self._bytes, np.int8)
         return np.concatenate(self._weights, out=weights), np.concatenate(self._rounded, out=rounded)
 
-    def lists(self) -> tuple[_Array, _Array, _Array]:
-        """Return zeros for lists, begins and marks, whose borders stay empty."""
+    def lists(self) -> tuple[_Array, _Array, _Array, FloatArray, FloatArray]:
+        """Return zeros for lists, begins and marks (borders stay empty), totals and currents."""
         if self._lists > 1 << 28:  # half a GB; HD frames through 64 channels need 110 million
             raise ModelError("its layers are too large for the spike-driven engine: use --engine onnx")
-        return zeros(self._lists, np.uint16), zeros(self._begins, np.int32), zeros(self._marks, np.int64)
+        lists, begins, marks = (
+            zeros(self._lists, np.uint16),
+            zeros(self._begins, np.int32),
+            zeros(self._marks, np.int64),
+        )
+        return lists, begins, marks, zeros(self._totals, np.float32), zeros(self._currents, np.float32)
+
+    def currents(self, bands: int, size: int) -> int:
+        """Make room for currents [band, size] of the read-out; return where they start."""
+        self._currents += bands * (size + GAP)
+        return self._currents - bands * (size + GAP)
 
 
 def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What follows the current of a read-out of traces (`livesnn.snn.sts_resnet.TraceReadOut`)."""
+"""What follows the current of a read-out of traces (`livesnn.snn.sts_resnet.TraceReadOut`), compiled."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.card import ModelCard
+from livesnn.infer.spikes.intrinsics import entry_point
 from livesnn.infer.spikes.plan import FloatArray
 from livesnn.weights import Weights, dense_layers
 
@@ -37,24 +38,67 @@ class Dense(NamedTuple):
         )
 
 
-def advanced_traces(dense: Dense, current: FloatArray, before: FloatArray) -> FloatArray:
-    """Return traces [M·K·D] advanced by a current [M·D] as `lif.trace_step` does."""
-    members, alphas = len(dense.hidden), dense.alphas[:, np.newaxis]
-    old = before.reshape(members, len(alphas), -1)
-    return (alphas * old + (1 - alphas) * current.reshape(members, 1, -1)).ravel()
+@entry_point
+def advance_traces(dense, current, before, after):  # type: ignore[no-untyped-def]
+    """Advance traces [M·K·D] by a current [M·D] into ``after`` as `lif.trace_step` does; return their mean."""
+    members, alphas = len(dense.hidden), dense.alphas
+    width, total, i = current.size // members, np.float32(0), 0
+    for member in range(members):
+        for alpha in alphas:
+            for place in range(member * width, (member + 1) * width):
+                after[i] = alpha * before[i] + (np.float32(1) - alpha) * current[place]
+                total += after[i]
+                i += 1
+    return total / np.float32(after.size)
 
 
-def hidden_units(dense: Dense, traces: FloatArray) -> FloatArray:
-    """Return the hidden units max(norm(M · U) · H + h, 0) float32 [M·H] of traces U float32 [M·K·D]."""
-    members, decays = len(dense.hidden), len(dense.alphas)
-    if dense.mix.size:
-        traces = dense.mix @ traces.reshape(members, decays, -1)
-    own = traces.reshape(members, 1, -1)
-    centred = own - own.mean(2, keepdims=True)
-    normed = centred / np.sqrt(np.square(centred).mean(2, keepdims=True) + EPSILON)
-    return np.maximum((normed @ dense.hidden)[:, 0] + dense.hidden_bias, 0).ravel()
+@entry_point
+def mixed_traces(dense, traces):  # type: ignore[no-untyped-def]
+    """Return traces float32 [M·K·D] as each member mixes them."""
+    mixed, decays = traces.copy(), len(dense.alphas)
+    width = traces.size // (len(dense.hidden) * decays)
+    for member in range(len(dense.mix)):
+        for k in range(decays):
+            to = (member * decays + k) * width
+            mixed[to : to + width] = np.float32(0)
+            for j in range(decays):
+                share, of = dense.mix[member, k, j], (member * decays + j) * width
+                if share != 0:
+                    for i in range(width):
+                        mixed[to + i] += share * traces[of + i]
+    return mixed
 
 
-def classified(dense: Dense, units: FloatArray) -> FloatArray:
+@entry_point
+def hidden_units(dense, traces):  # type: ignore[no-untyped-def]
+    """Return the hidden units max(norm(U) · H + h, 0) float32 [M·H] of traces U float32 [M·K·D], member by member."""
+    members, traced, count = dense.hidden.shape
+    traces = mixed_traces(dense, traces)
+    units = np.empty(members * count, np.float32)
+    for member in range(members):
+        first = member * traced
+        mean, variance = np.float32(0), np.float32(0)
+        for i in range(traced):
+            mean += traces[first + i]
+        mean /= np.float32(traced)
+        for i in range(traced):
+            variance += (traces[first + i] - mean) ** 2
+        scale = np.float32(1) / np.sqrt(variance / np.float32(traced) + EPSILON)
+        own, weights = units[member * count : (member + 1) * count], dense.hidden[member]
+        own[:] = dense.hidden_bias[member]
+        for i in range(traced):
+            normed = (traces[first + i] - mean) * scale
+            for k in range(count):
+                own[k] += normed * weights[i, k]
+    return np.maximum(units, np.float32(0))
+
+
+@entry_point
+def classified(dense, units):  # type: ignore[no-untyped-def]
     """Return the output C · units + c, float32 [classes], of hidden units float32 [M·H]."""
-    return units @ dense.classify + dense.classify_bias
+    output = dense.classify_bias.copy()
+    for i in range(units.size):
+        if units[i] > 0:
+            for k in range(output.size):
+                output[k] += units[i] * dense.classify[i, k]
+    return output
