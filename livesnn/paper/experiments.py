@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from livesnn.errors import LivesnnError
+from livesnn.errors import DataError, LivesnnError
 from livesnn.paper.results import Folders
 from livesnn.paper.table_cells import BudgetName
 from livesnn.train.configuration import RecipeName
@@ -50,12 +50,20 @@ def run_cells(
 
 
 def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
-    """Return a table or figure as Markdown; a figure is drawn into ``out``."""
+    """Return a table or figure as Markdown; a figure is drawn into ``out``.
+
+    Raises DataError if the saved results are damaged.
+    """
     from livesnn.paper.analyses import ANALYSES, analysis_page
     from livesnn.paper.page import figure_page, page
 
-    if what in ANALYSES:
-        return analysis_page(what, out)
-    if what == "table1" or what == "table2":
-        return page(what, out, budget, recipe)
-    return figure_page(what, out, budget, recipe)
+    try:
+        if what in ANALYSES:
+            return analysis_page(what, out)
+        if what == "table1" or what == "table2":
+            return page(what, out, budget, recipe)
+        return figure_page(what, out, budget, recipe)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # lists of different lengths
+        raise DataError(
+            f"the results in {out} for {what} are inconsistent ({error!r}): restore its files (git checkout)"
+        ) from error
