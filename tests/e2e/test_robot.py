@@ -225,7 +225,7 @@ def test_a_robot_is_told_to_stop_when_its_program_is_ended(row: dict[str, object
 
 
 def test_a_robot_follows_what_is_published_and_is_told_to_stop_at_the_end() -> None:
-    process = livesnn("serve", CLIP, "--tcp", "0", "--json", "--seconds", "3")
+    process = livesnn("serve", CLIP, "--tcp", "0", "--json")
     address = address_said(process, "decisions")
     told = said(sys.executable, SCRIPTS / "follow.py", address)
     output, errors = process.communicate(timeout=100)
@@ -242,7 +242,7 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt(
     process = livesnn("serve", "simulate:gestures", "--events", "0", "--json")
     address = address_said(process, "events")
     try:
-        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "2").splitlines()
+        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "5").splitlines()
         assert rows
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=100)
@@ -258,7 +258,7 @@ def test_pages_programs_and_an_action_are_served_together_and_told_of_the_end(tm
     write = 'import os, sys; open(sys.argv[1], "a").write(os.environ["LIVESNN_DECISION"])'
     action = shlex.join([sys.executable, "-c", write, str(told)])
     places = ("--web", "0.0.0.0:0", "--tcp", "0", "--events", "0", "--only", "changes")
-    with livesnn("serve", CLIP, *places, "--on-decision", action, "--json", "--seconds", "3") as process:
+    with livesnn("serve", CLIP, *places, "--on-decision", action, "--json") as process:
         assert process.stderr is not None
         events, decisions, page, plain = (process.stderr.readline().strip() for _ in range(4))
         assert events.startswith("livesnn serve: events at tcp://127.0.0.1:")
