@@ -80,7 +80,9 @@ def test_a_stream_is_decided_as_its_file_and_nothing_is_dropped(
     unknown = {"network_ms": None, "total_ms": None}  # of a file
     at = {row["t"]: row for row in expected}
     # On a machine that stands still for a second, nothing is decided until events come again.
-    assert all(row | unknown == at[row["t"]] for row in rows if row["silence_s"] is None)
+    decided = [row | unknown for row in rows if row["silence_s"] is None]
+    assert len(decided) > len(expected) / 2
+    assert decided == [at[row["t"]] for row in decided]
     summary = from_stream["summary"]
     assert summary["events"] == from_file["summary"]["events"] == EVENTS_PER_S * SECONDS
     assert summary["dropped"] == 0
